@@ -21,19 +21,24 @@ type Timing struct {
 }
 
 // Next returns the first run after t as robfig/cron computes it; the zero time where there is none
-// within five years. For @every it counts from the Unix epoch, as Temporal does (docs/temporal.md).
+// within five years. For @every it counts from the Unix epoch, as Temporal does (docs/schedules.md).
 func (t Timing) Next(after time.Time) time.Time {
 	if t.Calendar != nil {
 		return t.Calendar.Next(after.In(t.Location))
 	}
-	since := after.Truncate(time.Second).Sub(time.Unix(0, 0))
-	return time.Unix(0, 0).Add(since - since%t.Every + t.Every).In(t.Location)
+	epoch := time.Unix(0, 0)
+	since := after.Truncate(time.Second).Sub(epoch) % t.Every
+	if since < 0 {
+		since += t.Every
+	}
+	return after.Truncate(time.Second).Add(t.Every - since).In(t.Location)
 }
 
 // ParseCron reads the `cron` and `timezone` of a schedule. It is the only reader of cron text.
 // CRON_TZ together with a timezone is an error: two places for one fact will differ one day.
 func ParseCron(expression, timezone string) (Timing, error) {
-	expression = strings.TrimSpace(expression)
+	// robfig/cron takes one space only after @every and CRON_TZ=.
+	expression = strings.Join(strings.Fields(expression), " ")
 	if expression == "" {
 		return Timing{}, errors.New(`cron is required, for example "0 9 * * 1-5" or "@every 90s"`)
 	}
@@ -53,7 +58,7 @@ func ParseCron(expression, timezone string) (Timing, error) {
 	}
 	parsed, err := parseStandard(expression)
 	if err != nil {
-		return Timing{}, fmt.Errorf("invalid cron expression %q: %w", expression, err)
+		return Timing{}, fmt.Errorf("invalid cron expression %q: %w", clip(expression), err)
 	}
 	timing := Timing{Zone: location.String(), Location: location}
 	switch schedule := parsed.(type) {
@@ -71,12 +76,12 @@ func ParseCron(expression, timezone string) (Timing, error) {
 // LoadZone is time.LoadLocation with UTC for the empty name. "Local" is refused: it would mean
 // another zone on every machine.
 func LoadZone(name string) (*time.Location, error) {
-	if strings.EqualFold(name, "local") {
-		return nil, errors.New(`invalid timezone "Local": name a zone such as Europe/Berlin`)
+	if strings.EqualFold(name, "local") || name == "localtime" {
+		return nil, fmt.Errorf("invalid timezone %q: name a zone such as Europe/Berlin, the same on every machine", name)
 	}
 	location, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, fmt.Errorf("invalid timezone %q: use an IANA name such as Europe/Berlin or UTC", name)
+		return nil, fmt.Errorf("invalid timezone %q: use an IANA name such as Europe/Berlin or UTC", clip(name))
 	}
 	return location, nil
 }
@@ -84,30 +89,57 @@ func LoadZone(name string) (*time.Location, error) {
 // cutZone takes a leading CRON_TZ= or TZ= off. robfig/cron does it too, but panics where nothing
 // follows the zone.
 func cutZone(expression string) (zone, rest string, err error) {
-	name, after, found := strings.Cut(expression, "=")
-	if !found || (name != "CRON_TZ" && name != "TZ") {
+	if !namesZone(expression) {
 		return "", expression, nil
 	}
-	zone, rest, found = strings.Cut(after, " ")
-	if !found || zone == "" || strings.TrimSpace(rest) == "" {
-		return "", "", fmt.Errorf("invalid cron expression %q: after %s= write a zone, a space and five fields", expression, name)
+	name, after, _ := strings.Cut(expression, "=")
+	zone, rest, _ = strings.Cut(after, " ")
+	switch {
+	case zone == "" || rest == "":
+		return "", "", fmt.Errorf("invalid cron expression %q: after %s= write a zone, a space and five fields", clip(expression), name)
+	case namesZone(rest):
+		return "", "", fmt.Errorf("invalid cron expression %q: it names two zones; keep one", clip(expression))
 	}
-	return zone, strings.TrimSpace(rest), nil
+	return zone, rest, nil
+}
+
+func namesZone(expression string) bool {
+	return strings.HasPrefix(expression, "CRON_TZ=") || strings.HasPrefix(expression, "TZ=")
 }
 
 // parseStandard adds the hints that people who come from other crons need.
 func parseStandard(expression string) (cron.Schedule, error) {
 	if every, ok := strings.CutPrefix(expression, "@every "); ok {
-		if d, err := time.ParseDuration(strings.TrimSpace(every)); err == nil && (d < time.Second || d%time.Second != 0) {
-			return nil, errors.New("@every takes whole seconds, at least 1s")
-		}
+		return parseEvery(every)
 	}
 	schedule, err := cron.ParseStandard(expression)
-	if err == nil {
+	switch n := len(strings.Fields(expression)); {
+	case err == nil:
 		return schedule, nil
+	case strings.HasPrefix(expression, "@"):
+		return nil, errors.New("use @hourly, @daily, @weekly, @monthly, @yearly or @every with a duration, such as @every 90s")
+	case n == 6 || n == 7:
+		return nil, fmt.Errorf("it has %d fields; write five (minute hour day-of-month month day-of-week), and @every 10s for seconds", n)
+	case n != 5:
+		return nil, fmt.Errorf("it has %s; write five: minute hour day-of-month month day-of-week", plural(n, "field"))
 	}
-	if n := len(strings.Fields(expression)); n == 6 || n == 7 {
-		return nil, fmt.Errorf("%d fields; write five (minute hour day-of-month month day-of-week), and @every 10s for seconds", n)
+	return nil, fmt.Errorf("%w; minute is 0-59, hour 0-23, day of month 1-31, month 1-12, day of week 0-6 with 0 for Sunday", err)
+}
+
+func parseEvery(text string) (cron.Schedule, error) {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return nil, errors.New("after @every write a duration such as 90s, 5m or 1h30m")
+	case d < time.Second || d%time.Second != 0:
+		return nil, errors.New("@every takes whole seconds, at least 1s")
 	}
-	return nil, err
+	return cron.ConstantDelaySchedule{Delay: d}, nil
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -16,7 +16,7 @@ func ParseDuration(field, text string) (time.Duration, error) {
 		return 0, fmt.Errorf("invalid %s %q: write a duration such as 90s, 5m or 1h30m", field, text)
 	}
 	if d < 0 {
-		return 0, fmt.Errorf("invalid %s %q: a duration is not negative", field, text)
+		return 0, fmt.Errorf("invalid %s %q: a duration is not negative, so remove the minus sign", field, text)
 	}
 	return d, nil
 }

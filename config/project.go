@@ -18,7 +18,7 @@ type Project struct {
 
 // Workflow is one YAML file with an id.
 type Workflow struct {
-	// ID is a slug of [a-z0-9-_.], unique in the project.
+	// ID is a slug of [a-z0-9-_], at most 63 characters, unique in the project.
 	ID string
 	// File is the path of the file it came from, relative to the project directory, with slashes.
 	File string

@@ -1,0 +1,175 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
+)
+
+// MaxOperations is how many operations one answer of Diff holds, so that a payload stays far below
+// Temporal's limit of 2 MiB.
+const MaxOperations = 2000
+
+// describers is how many describes of doubtful schedules are under way at once.
+const describers = 10
+
+// DiffInput asks for the next operations of a pass.
+type DiffInput struct {
+	Project  string   `json:"project"`
+	Revision string   `json:"revision"`
+	Kind     PassKind `json:"kind"`
+	// Pass tells the passes of one reconciler apart.
+	Pass string `json:"pass"`
+	// After is the workflow id of the last operation that the pass already has; empty at its start.
+	After string `json:"after,omitempty"`
+	// Recent are writes that the list may not show yet.
+	Recent []Write `json:"recent,omitempty"`
+}
+
+// DiffResult holds at most MaxOperations.
+type DiffResult struct {
+	Operations []Operation `json:"operations,omitempty"`
+	// More is true where the pass has further operations, after the last of these.
+	More     bool      `json:"more,omitempty"`
+	Counts   Counts    `json:"counts"`
+	Problems []Problem `json:"problems,omitempty"`
+	// ProblemCount counts all problems; Problems holds at most MaxProblems of them.
+	ProblemCount int `json:"problem_count,omitempty"`
+}
+
+// MaxProblems is how many problems an answer holds in full.
+const MaxProblems = 100
+
+// Diff lists the actual schedules, compares them with the desired ones and answers what to do. A list
+// that fails or ends early is an error, never a short list.
+func (a *Activities) Diff(ctx context.Context, in DiffInput) (DiffResult, error) {
+	if err := a.check(in.Project, in.Revision); err != nil {
+		return DiffResult{}, err
+	}
+	key := planKey{run: activity.GetInfo(ctx).WorkflowExecution.RunID, pass: in.Pass}
+	plan, ok := a.plans.get(key)
+	if in.After == "" || !ok {
+		var err error
+		if plan, err = a.plan(ctx, in); err != nil {
+			return DiffResult{}, typed(err)
+		}
+	}
+	result := answer(plan, in.After)
+	if result.More {
+		a.plans.put(key, plan)
+	} else {
+		a.plans.put(planKey{}, Plan{})
+	}
+	return result, nil
+}
+
+// answer cuts the part of a plan that follows the workflow id `after`.
+func answer(plan Plan, after string) DiffResult {
+	operations := plan.Operations
+	for len(operations) > 0 && after != "" && operations[0].WorkflowID <= after {
+		operations = operations[1:]
+	}
+	end := min(len(operations), MaxOperations)
+	return DiffResult{
+		Operations: operations[:end], More: end < len(operations), Counts: plan.Counts,
+		Problems: plan.Problems[:min(len(plan.Problems), MaxProblems)], ProblemCount: len(plan.Problems),
+	}
+}
+
+// plan lists, plans, describes what the list could not decide, and plans again.
+func (a *Activities) plan(ctx context.Context, in DiffInput) (Plan, error) {
+	entries, err := a.server.List(ctx, a.project, func(read int) { activity.RecordHeartbeat(ctx, read) })
+	if err != nil {
+		return Plan{}, err
+	}
+	actual := Actual{Listed: entries}
+	request := Request{Project: a.project, Kind: in.Kind, Recent: in.Recent, Now: time.Now()}
+	plan := MakePlan(request, a.desired, actual)
+	if len(plan.Doubtful) == 0 {
+		return plan, nil
+	}
+	if actual.Described, err = a.describeAll(ctx, plan.Doubtful); err != nil {
+		return Plan{}, err
+	}
+	return MakePlan(request, a.desired, actual), nil
+}
+
+func (a *Activities) describeAll(ctx context.Context, ids []string) (map[string]Described, error) {
+	described := make(map[string]Described, len(ids))
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(describers)
+	for _, id := range ids {
+		group.Go(func() error {
+			current, _, err := a.current(ctx, id)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			described[id] = current
+			activity.RecordHeartbeat(ctx, len(described))
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return described, nil
+}
+
+// current reads one schedule as it is now, with the token that an update of it needs.
+func (a *Activities) current(ctx context.Context, id string) (Described, []byte, error) {
+	response, err := a.server.describe(ctx, id)
+	var notFound *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notFound):
+		return Described{Missing: true}, nil, nil
+	case err != nil:
+		return Described{}, nil, err
+	}
+	project, workflowID, ours := owner(response.GetMemo())
+	return Described{
+		Owned:    ours && project == a.project && ScheduleID(project, workflowID) == id,
+		Schedule: response.GetSchedule(),
+	}, response.GetConflictToken(), nil
+}
+
+// check refuses work for another revision than the one that this worker has loaded: it would write
+// the wrong schedules.
+func (a *Activities) check(project, revision string) error {
+	if project == a.project && revision == a.revision {
+		return nil
+	}
+	return nonRetryable("WrongRevision", fmt.Errorf(
+		"this worker has revision %s of project %s, not revision %s of project %s",
+		a.revision, a.project, revision, project))
+}
+
+// planCache keeps the plan of the pass under way, so that a pass with more operations than one answer
+// holds lists once. Losing it costs one more list.
+type planCache struct {
+	mu   sync.Mutex
+	key  planKey
+	plan Plan
+}
+
+type planKey struct{ run, pass string }
+
+func (c *planCache) get(key planKey) (Plan, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.plan, key == c.key
+}
+
+func (c *planCache) put(key planKey, plan Plan) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.key, c.plan = key, plan
+}

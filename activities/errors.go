@@ -1,0 +1,34 @@
+package activities
+
+import (
+	"errors"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
+)
+
+// isPermanent reports whether the same call would fail again: Temporal refused what it was asked, not
+// that it was asked now.
+func isPermanent(err error) bool {
+	var (
+		invalid       *serviceerror.InvalidArgument
+		denied        *serviceerror.PermissionDenied
+		unimplemented *serviceerror.Unimplemented
+		noNamespace   *serviceerror.NamespaceNotFound
+		precondition  *serviceerror.FailedPrecondition
+	)
+	return errors.As(err, &invalid) || errors.As(err, &denied) || errors.As(err, &unimplemented) ||
+		errors.As(err, &noNamespace) || errors.As(err, &precondition)
+}
+
+// typed makes an activity's error non-retryable where a retry cannot help; Temporal retries others.
+func typed(err error) error {
+	if isPermanent(err) {
+		return nonRetryable("Refused", err)
+	}
+	return err
+}
+
+func nonRetryable(kind string, err error) error {
+	return temporal.NewNonRetryableApplicationError(err.Error(), kind, err)
+}

@@ -1,0 +1,126 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	schedulepb "go.temporal.io/api/schedule/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"golang.org/x/time/rate"
+)
+
+// callTimeout bounds one call. A failover of a history host takes up to 20 s (docs/temporal.md,
+// "Faults").
+const callTimeout = 30 * time.Second
+
+// pageSize is the most that the server returns in one page of a list.
+const pageSize = 1000
+
+// Server is Temporal's schedule service for one namespace, rate-limited. Its errors are the
+// serviceerror types of the API.
+type Server struct {
+	service   workflowservice.WorkflowServiceClient
+	namespace string
+	identity  string
+	limiter   *rate.Limiter
+}
+
+// NewServer wraps a client's WorkflowService. limiter is shared by all that call Temporal from this
+// process.
+func NewServer(service workflowservice.WorkflowServiceClient, namespace, identity string, limiter *rate.Limiter) *Server {
+	return &Server{service: service, namespace: namespace, identity: identity, limiter: limiter}
+}
+
+func call[Response any](ctx context.Context, s *Server, f func(context.Context) (Response, error)) (Response, error) {
+	var none Response
+	if err := s.limiter.Wait(ctx); err != nil {
+		return none, fmt.Errorf("wait for the rate limit: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return f(ctx)
+}
+
+// list calls each page's entries of the project's ID prefix, in the server's order. progress is
+// called after each page.
+func (s *Server) list(
+	ctx context.Context, project string, each func(*schedulepb.ScheduleListEntry), progress func(),
+) error {
+	request := &workflowservice.ListSchedulesRequest{
+		Namespace:       s.namespace,
+		MaximumPageSize: pageSize,
+		Query:           fmt.Sprintf("ScheduleId STARTS_WITH '%s'", schedulePrefix(project)),
+	}
+	for {
+		page, err := call(ctx, s, func(ctx context.Context) (*workflowservice.ListSchedulesResponse, error) {
+			return s.service.ListSchedules(ctx, request)
+		})
+		if err != nil {
+			return fmt.Errorf("list schedules of project %s: %w", project, err)
+		}
+		for _, entry := range page.GetSchedules() {
+			each(entry)
+		}
+		progress()
+		if len(page.GetNextPageToken()) == 0 {
+			return nil
+		}
+		request.NextPageToken = page.GetNextPageToken()
+	}
+}
+
+func (s *Server) describe(ctx context.Context, id string) (*workflowservice.DescribeScheduleResponse, error) {
+	response, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DescribeScheduleResponse, error) {
+		return s.service.DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{
+			Namespace: s.namespace, ScheduleId: id,
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("describe schedule %s: %w", id, err)
+	}
+	return response, nil
+}
+
+func (s *Server) create(ctx context.Context, project, workflowID string, schedule *schedulepb.Schedule) error {
+	memo, err := ownershipMemo(project, workflowID)
+	if err != nil {
+		return fmt.Errorf("encode the memo of schedule %s: %w", ScheduleID(project, workflowID), err)
+	}
+	_, err = call(ctx, s, func(ctx context.Context) (*workflowservice.CreateScheduleResponse, error) {
+		return s.service.CreateSchedule(ctx, &workflowservice.CreateScheduleRequest{
+			Namespace: s.namespace, ScheduleId: ScheduleID(project, workflowID),
+			Schedule: schedule, Memo: memo, Identity: s.identity, RequestId: uuid.NewString(),
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("create schedule %s: %w", ScheduleID(project, workflowID), err)
+	}
+	return nil
+}
+
+func (s *Server) update(ctx context.Context, id string, schedule *schedulepb.Schedule, token []byte) error {
+	_, err := call(ctx, s, func(ctx context.Context) (*workflowservice.UpdateScheduleResponse, error) {
+		return s.service.UpdateSchedule(ctx, &workflowservice.UpdateScheduleRequest{
+			Namespace: s.namespace, ScheduleId: id, Schedule: schedule,
+			ConflictToken: token, Identity: s.identity, RequestId: uuid.NewString(),
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("update schedule %s: %w", id, err)
+	}
+	return nil
+}
+
+func (s *Server) delete(ctx context.Context, id string) error {
+	_, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DeleteScheduleResponse, error) {
+		return s.service.DeleteSchedule(ctx, &workflowservice.DeleteScheduleRequest{
+			Namespace: s.namespace, ScheduleId: id, Identity: s.identity,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("delete schedule %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	schedulepb "go.temporal.io/api/schedule/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/proto"
+)
+
+// updateTries bounds how often an update starts again because somebody changed the schedule meanwhile.
+const updateTries = 10
+
+// upsert makes one schedule equal to the YAML, whatever is there now.
+func (a *Activities) upsert(ctx context.Context, op Operation) (outcome, *Problem, error) {
+	desired, ok := a.byID[op.WorkflowID]
+	if !ok || desired.Hash != op.Spec {
+		return unchanged, nil, nonRetryable("WrongRevision",
+			fmt.Errorf("workflow %s has no schedule with hash %s in revision %s", op.WorkflowID, op.Spec, a.revision))
+	}
+	if op.Kind == Create {
+		err := a.server.create(ctx, a.project, desired.WorkflowID, a.fresh(desired, op))
+		if !alreadyExists(err) {
+			return a.done(desired, created, err)
+		}
+	}
+	done, err := a.converge(ctx, desired, op)
+	return a.done(desired, done, err)
+}
+
+// errNotOwned marks a schedule that somebody else has under our ID.
+var errNotOwned = errors.New("not owned by this project")
+
+// done turns an error that no retry can mend into a problem of this one schedule.
+func (a *Activities) done(desired Desired, done outcome, err error) (outcome, *Problem, error) {
+	switch {
+	case err == nil:
+		return done, nil, nil
+	case errors.Is(err, errNotOwned):
+		problem := conflictProblem(desired.WorkflowID, desired.ScheduleID)
+		return unchanged, &problem, nil
+	case isPermanent(err):
+		return unchanged, &Problem{
+			Kind: ProblemRefused, WorkflowID: desired.WorkflowID, ScheduleID: desired.ScheduleID,
+			Message: fmt.Sprintf("Temporal refused it; change the workflow's file: %v", err),
+		}, nil
+	default:
+		return unchanged, nil, err
+	}
+}
+
+// fresh is a schedule that does not exist yet.
+func (a *Activities) fresh(desired Desired, op Operation) *schedulepb.Schedule {
+	schedule := proto.Clone(desired.Schedule).(*schedulepb.Schedule)
+	schedule.State = &schedulepb.ScheduleState{Paused: !desired.Enabled, Notes: a.note(desired, "")}
+	if op.Paused != nil {
+		schedule.State.Paused = *op.Paused
+	}
+	return schedule
+}
+
+func (a *Activities) note(desired Desired, lead string) string {
+	return Note{Lead: lead, Project: a.project, Enabled: desired.Enabled, Hash: desired.Hash}.String()
+}
+
+// converge updates until a describe shows that the update holds: Temporal's default scheduler answers
+// OK to an update whose token is stale and drops it (docs/temporal.md, "Updates").
+func (a *Activities) converge(ctx context.Context, desired Desired, op Operation) (outcome, error) {
+	done := unchanged
+	var first *schedulepb.Schedule
+	for range updateTries {
+		actual, token, err := a.current(ctx, desired.ScheduleID)
+		switch {
+		case err != nil:
+			return done, err
+		case actual.Missing:
+			err := a.server.create(ctx, a.project, desired.WorkflowID, a.fresh(desired, op))
+			if alreadyExists(err) {
+				continue
+			}
+			return created, err
+		case !actual.Owned:
+			return done, errNotOwned
+		}
+		if first == nil {
+			first = actual.Schedule
+		}
+		next := a.next(desired, op, first, actual.Schedule)
+		if len(Compare(next, actual.Schedule)) == 0 && proto.Equal(next.GetState(), actual.Schedule.GetState()) {
+			return done, nil
+		}
+		err = a.server.update(ctx, desired.ScheduleID, next, token)
+		if err != nil && !isStaleToken(err) {
+			return done, err
+		}
+		done = updated
+	}
+	return done, fmt.Errorf("update schedule %s: somebody else changed it %d times meanwhile", desired.ScheduleID, updateTries)
+}
+
+// next is what the schedule is to become. Its state keeps what we do not decide (remaining actions),
+// and a pause or resume that came after our first look.
+func (a *Activities) next(desired Desired, op Operation, first, actual *schedulepb.Schedule) *schedulepb.Schedule {
+	next := proto.Clone(desired.Schedule).(*schedulepb.Schedule)
+	next.State = proto.Clone(actual.GetState()).(*schedulepb.ScheduleState)
+	if next.State == nil {
+		next.State = &schedulepb.ScheduleState{}
+	}
+	untouched := first.GetState().GetPaused() == actual.GetState().GetPaused() &&
+		first.GetState().GetNotes() == actual.GetState().GetNotes()
+	if op.Paused != nil && untouched {
+		next.State.Paused = *op.Paused
+	}
+	next.State.Notes = a.note(desired, a.lead(desired, actual.GetState(), next.State.Paused))
+	return next
+}
+
+// lead keeps what someone said about a pause for as long as it differs from the YAML.
+func (a *Activities) lead(desired Desired, state *schedulepb.ScheduleState, paused bool) string {
+	if paused == !desired.Enabled {
+		return ""
+	}
+	if note, ok := ParseNote(state.GetNotes()); ok {
+		return note.Lead
+	}
+	return state.GetNotes()
+}
+
+// remove deletes one schedule if it is ours.
+func (a *Activities) remove(ctx context.Context, op Operation) (outcome, *Problem, error) {
+	id := ScheduleID(a.project, op.WorkflowID)
+	actual, _, err := a.current(ctx, id)
+	if err != nil || actual.Missing || !actual.Owned {
+		return unchanged, nil, err
+	}
+	err = a.server.delete(ctx, id)
+	var notFound *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notFound):
+		return unchanged, nil, nil
+	case isPermanent(err):
+		return unchanged, &Problem{
+			Kind: ProblemRefused, WorkflowID: op.WorkflowID, ScheduleID: id,
+			Message: fmt.Sprintf("Temporal refused to delete it: %v", err),
+		}, nil
+	case err != nil:
+		return unchanged, nil, err
+	}
+	return deleted, nil, nil
+}
+
+func alreadyExists(err error) bool {
+	var exists *serviceerror.AlreadyExists
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	return errors.As(err, &exists) || errors.As(err, &started) || errors.Is(err, temporal.ErrScheduleAlreadyRunning)
+}
+
+// isStaleToken is the newer scheduler's word for an update that came too late.
+func isStaleToken(err error) bool {
+	var precondition *serviceerror.FailedPrecondition
+	return errors.As(err, &precondition)
+}

@@ -1,0 +1,58 @@
+package cmd
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/compozy/schedules/config"
+	"github.com/compozy/schedules/worker"
+)
+
+func newServe(env Environment) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a project: keep its Temporal schedules equal to its YAML",
+		Long: "Serve a project: keep its Temporal schedules equal to its YAML until SIGTERM. SIGHUP reads the\n" +
+			"files again. Each flag is also a key of the settings file (max_prune) and a variable\n" +
+			"(SCHEDULES_MAX_PRUNE); flags win over variables, variables over the file. Temporal is reached as\n" +
+			"by every Temporal tool: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*,\n" +
+			"TEMPORAL_PROFILE.",
+		Args: cobra.NoArgs,
+	}
+	config.AddFlags(command.Flags())
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		settings, err := config.LoadSettings(command.Flags(), env.Environ)
+		if err != nil {
+			return err
+		}
+		logger, err := newLogger(env, settings)
+		if err != nil {
+			return err
+		}
+		return serve(env, settings, logger)
+	}
+	return command
+}
+
+func serve(env Environment, settings config.Settings, logger *slog.Logger) error {
+	project, err := config.Load(settings.Project)
+	if err != nil {
+		return err
+	}
+	options, err := temporalOptions(env, logger)
+	if err != nil {
+		return err
+	}
+	client, err := worker.Connect(env.Context, options, logger)
+	if env.Context.Err() != nil {
+		return nil // asked to stop while it waited
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return worker.Run(env.Context, worker.Options{
+		Client: client, Namespace: options.Namespace, Settings: settings, Logger: logger,
+	}, project, env.Hangup)
+}

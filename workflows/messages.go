@@ -1,0 +1,141 @@
+package workflows
+
+import (
+	"time"
+
+	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/config"
+)
+
+// The reconciler's type, and the names of its messages. They are part of the interface: people type
+// them into `temporal workflow signal` and the Temporal UI.
+const (
+	ReconcilerType = "Reconciler"
+
+	SignalReload = "reload"
+	SignalResync = "resync"
+	QueryStatus  = "status"
+)
+
+// ReconcilerID is the workflow ID of a project's reconciler.
+func ReconcilerID(project string) string { return "schedule-reconciler-" + project }
+
+// TaskQueue is the queue of a project's reconciler. Every worker process of the project polls it.
+func TaskQueue(project string) string { return "compozy-schedules-" + project }
+
+// RevisionQueue is the queue of the activities that need a revision's YAML. Only processes that have
+// loaded that revision poll it, so a rolling deploy never mixes revisions.
+func RevisionQueue(project, revision string) string {
+	return TaskQueue(project) + "-rev-" + config.Short(revision)
+}
+
+// Input starts a reconciler. People write {"project":"reports"}; State is what one run hands to the
+// next.
+type Input struct {
+	Project string `json:"project"`
+	State   *State `json:"state,omitempty"`
+}
+
+// Reload is the signal that a process sends at its start and when its files change: take the desired
+// state over. With the revision that is applied already it only asks for a pass. Without any field it
+// repeats the current revision.
+type Reload struct {
+	// Revision is the project's revision; empty means the current one.
+	Revision string `json:"revision,omitempty"`
+	// Generation orders deploys: one lower than the current is refused. Zero means no order.
+	Generation int64 `json:"generation,omitempty"`
+	// Force takes a lower generation, and treats the current revision as a new one: pauses are
+	// reverted to the YAML.
+	Force bool `json:"force,omitempty"`
+	// Prune allows this reload to delete more schedules than the prune guard does.
+	Prune bool `json:"prune,omitempty"`
+	// Options replace the current ones where set.
+	Options *Options `json:"options,omitempty"`
+}
+
+// Options are the reconciler's own settings.
+type Options struct {
+	// ResyncInterval is the time between passes over an unchanged revision. Default 1 m.
+	ResyncInterval config.Duration `json:"resync_interval,omitempty"`
+	// MaxPrunePercent is the share of the owned schedules that a reload may delete. At least
+	// minPrune may always be. Default 30.
+	MaxPrunePercent int `json:"max_prune_percent,omitempty"`
+}
+
+// The defaults of Options, and how many schedules any reload may delete.
+const (
+	DefaultResyncInterval  = time.Minute
+	DefaultMaxPrunePercent = 30
+	minPrune               = 5
+)
+
+// Phase is what the reconciler is doing or has found, in one word.
+type Phase string
+
+const (
+	// PhaseWaiting: no process has told the reconciler a revision yet.
+	PhaseWaiting Phase = "waiting"
+	// PhaseReconciling: a pass is under way.
+	PhaseReconciling Phase = "reconciling"
+	// PhaseInSync: Temporal is as the YAML says.
+	PhaseInSync Phase = "in_sync"
+	// PhaseOutOfSync: something is not, see Problems and Message.
+	PhaseOutOfSync Phase = "out_of_sync"
+	// PhaseBlocked: the prune guard stopped the pass before any change, see Message.
+	PhaseBlocked Phase = "blocked"
+	// PhaseNoWorker: no worker has the revision, so nothing was changed.
+	PhaseNoWorker Phase = "no_worker"
+)
+
+// Status answers the status query.
+type Status struct {
+	Version int    `json:"version"`
+	Project string `json:"project"`
+	Phase   Phase  `json:"phase"`
+	// Message says in a sentence what is wrong and what to do; empty when in sync.
+	Message string `json:"message,omitempty"`
+	// Revision is the desired one; Applied the last that a pass has finished.
+	Revision   string `json:"revision,omitempty"`
+	Applied    string `json:"applied,omitempty"`
+	Generation int64  `json:"generation,omitempty"`
+	// Counts are what the last pass found, before it changed anything.
+	Counts   activities.Counts `json:"counts"`
+	LastPass *Pass             `json:"last_pass,omitempty"`
+	// Problems are at most activities.MaxProblems; ProblemCount counts all.
+	Problems     []activities.Problem `json:"problems,omitempty"`
+	ProblemCount int                  `json:"problem_count,omitempty"`
+	// Refused is the last reload that the generation fence refused.
+	Refused *Refused `json:"refused,omitempty"`
+	// NextResync is when the next pass starts by itself.
+	NextResync time.Time `json:"next_resync,omitzero"`
+	// Options in force.
+	Options Options `json:"options"`
+}
+
+// StatusVersion is the version of Status. It grows when a field changes its meaning.
+const StatusVersion = 1
+
+// InSync reports whether every schedule is as the given revision says. A caller that waits for its
+// own reload names its revision.
+func (s Status) InSync(revision string) bool {
+	return s.Phase == PhaseInSync && s.Applied == revision
+}
+
+// Pass is one comparison of desired and actual state with the changes that followed.
+type Pass struct {
+	Kind       activities.PassKind `json:"kind"`
+	Revision   string              `json:"revision"`
+	StartedAt  time.Time           `json:"started_at"`
+	FinishedAt time.Time           `json:"finished_at,omitzero"`
+	Created    int                 `json:"created"`
+	Updated    int                 `json:"updated"`
+	Deleted    int                 `json:"deleted"`
+}
+
+// Refused is a reload that was not taken over.
+type Refused struct {
+	Revision   string    `json:"revision"`
+	Generation int64     `json:"generation"`
+	At         time.Time `json:"at"`
+	Message    string    `json:"message"`
+}

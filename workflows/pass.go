@@ -1,0 +1,233 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/compozy/schedules/activities"
+)
+
+const (
+	// batchSize and batchesAtOnce keep callersInAll calls busy: with two batches under way the wait
+	// between one batch and the next costs no more than half of the callers their time.
+	batchSize     = 500
+	batchesAtOnce = 2
+	// callersInAll is the spec's pool of ten.
+	callersInAll = 10
+	// workerTimeout is how long a pass waits for a worker that has the revision.
+	workerTimeout = 15 * time.Second
+	// heartbeatTimeout is how long a killed worker's batch waits for its retry.
+	heartbeatTimeout = 10 * time.Second
+)
+
+// pass compares once and changes what differs. Its end is a new status; it returns nothing because a
+// pass that could not finish is repeated by the next resync.
+func (r *reconciler) pass(ctx workflow.Context) {
+	pass := &Pass{Kind: r.passKind(), Revision: r.Status.Revision, StartedAt: workflow.Now(ctx)}
+	reload, prune := r.Reload, r.Prune
+	r.Passes++
+	// What a message asks for from here on is for the next pass.
+	r.PassDue, r.Reload, r.Prune = false, false, false
+	r.Status.Phase, r.Status.Message = PhaseReconciling, ""
+	r.publish(ctx)
+
+	passCtx, stop := workflow.WithCancel(ctx)
+	r.stopPass = stop
+	err := r.reconcile(passCtx, pass, prune)
+	r.stopPass = nil
+
+	now := workflow.Now(ctx)
+	pass.FinishedAt = now
+	r.Status.LastPass = pass
+	r.scheduleResync(now, pass.changed() > 0)
+	if r.Status.Revision != pass.Revision {
+		return // the next pass, of the new revision, tells what is so
+	}
+	if err == nil {
+		r.Status.Applied = pass.Revision
+	} else {
+		r.Reload = r.Reload || reload
+		r.Prune = r.Prune || prune
+	}
+	r.conclude(err)
+	workflow.GetLogger(ctx).Info("pass finished", "kind", pass.Kind, "phase", r.Status.Phase, "message", r.Status.Message)
+}
+
+// conclude turns the end of a pass into a phase and a message.
+func (r *reconciler) conclude(err error) {
+	var blocked blockedError
+	var timeout *temporal.TimeoutError
+	switch {
+	case errors.As(err, &blocked):
+		r.Status.Phase, r.Status.Message = PhaseBlocked, blocked.Error()
+	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
+		r.Status.Phase = PhaseNoWorker
+		r.Status.Message = fmt.Sprintf("no worker has revision %s, nothing was changed: start `schedules serve` with it",
+			r.Status.Revision)
+	case err != nil:
+		r.Status.Phase, r.Status.Message = PhaseOutOfSync, "the pass could not finish: "+rootMessage(err)
+	case r.Status.ProblemCount > 0:
+		r.Status.Phase = PhaseOutOfSync
+		r.Status.Message = fmt.Sprintf("%d of %d schedules are not as the YAML says",
+			r.Status.ProblemCount, r.Status.Counts.Desired)
+	default:
+		r.Status.Phase = PhaseInSync
+	}
+}
+
+// reconcile goes through the plan in parts: ask for the next operations, apply them.
+func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool) error {
+	after := ""
+	for {
+		diff, err := r.diff(ctx, pass, after)
+		if err != nil {
+			return err
+		}
+		if after == "" {
+			r.Status.Counts = diff.Counts
+			r.Status.Problems, r.Status.ProblemCount = diff.Problems, diff.ProblemCount
+			if reason := r.blocked(diff.Counts, diff.Operations); reason != "" && !prune {
+				return blockedError(reason)
+			}
+		}
+		if err := r.apply(ctx, pass, diff.Operations); err != nil {
+			return err
+		}
+		if !diff.More {
+			return nil
+		}
+		after = diff.Operations[len(diff.Operations)-1].WorkflowID
+	}
+}
+
+// blockedError is the prune guard's refusal.
+type blockedError string
+
+func (e blockedError) Error() string { return string(e) }
+
+func (r *reconciler) diff(ctx workflow.Context, pass *Pass, after string) (activities.DiffResult, error) {
+	in := activities.DiffInput{
+		Project: r.project, Revision: pass.Revision, Kind: pass.Kind, After: after,
+		Pass: strconv.FormatInt(r.Passes, 10), Recent: r.recent(workflow.Now(ctx)),
+	}
+	var result activities.DiffResult
+	ctx = r.activityOptions(ctx, pass, "compare with revision "+pass.Revision)
+	err := workflow.ExecuteActivity(ctx, r.activities.Diff, in).Get(ctx, &result)
+	return result, err
+}
+
+// apply runs the operations in batches, batchesAtOnce at a time. The first error stops what has not
+// started; what runs is waited for.
+func (r *reconciler) apply(ctx workflow.Context, pass *Pass, operations []activities.Operation) error {
+	var failure error
+	slots := workflow.NewSemaphore(ctx, batchesAtOnce)
+	running := workflow.NewWaitGroup(ctx)
+	for batch := range batches(operations) {
+		if err := slots.Acquire(ctx, 1); err != nil {
+			failure = errors.Join(failure, err)
+		}
+		if failure != nil {
+			break
+		}
+		running.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer running.Done()
+			defer slots.Release(1)
+			if err := r.applyBatch(ctx, pass, batch); err != nil {
+				failure = errors.Join(failure, err)
+			}
+		})
+	}
+	waitCtx, _ := workflow.NewDisconnectedContext(ctx)
+	running.Wait(waitCtx)
+	return failure
+}
+
+// batches cuts operations by what they need, Upsert or Delete, and by size.
+func batches(operations []activities.Operation) func(yield func([]activities.Operation) bool) {
+	var upserts, deletes []activities.Operation
+	for _, op := range operations {
+		if op.Kind == activities.Delete {
+			deletes = append(deletes, op)
+		} else {
+			upserts = append(upserts, op)
+		}
+	}
+	return func(yield func([]activities.Operation) bool) {
+		for _, part := range [][]activities.Operation{upserts, deletes} {
+			for batch := range slices.Chunk(part, batchSize) {
+				if !yield(batch) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *reconciler) applyBatch(ctx workflow.Context, pass *Pass, operations []activities.Operation) error {
+	do, verb := r.activities.Upsert, "upsert"
+	if operations[0].Kind == activities.Delete {
+		do, verb = r.activities.Delete, "delete"
+	}
+	ctx = r.activityOptions(ctx, pass, batchSummary(verb, operations))
+	in := activities.BatchInput{
+		Project: r.project, Revision: pass.Revision, Operations: operations, Callers: callersInAll / batchesAtOnce,
+	}
+	var result activities.BatchResult
+	err := workflow.ExecuteActivity(ctx, do, in).Get(ctx, &result)
+	pass.Created += result.Created
+	pass.Updated += result.Updated
+	pass.Deleted += result.Deleted
+	room := max(0, activities.MaxProblems-len(r.Status.Problems))
+	r.Status.Problems = append(r.Status.Problems, result.Problems[:min(room, len(result.Problems))]...)
+	r.Status.ProblemCount += len(result.Problems)
+	if err == nil {
+		r.wrote(operations, result.Problems, workflow.Now(ctx))
+	}
+	return err
+}
+
+// activityOptions: the revision's own queue; Temporal's retries instead of ours; a pass that another
+// revision ended waits for its activities, so that two revisions never write at the same time.
+func (r *reconciler) activityOptions(ctx workflow.Context, pass *Pass, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              RevisionQueue(r.project, pass.Revision),
+		ScheduleToStartTimeout: workerTimeout,
+		StartToCloseTimeout:    time.Hour,
+		HeartbeatTimeout:       heartbeatTimeout,
+		WaitForCancellation:    true,
+		Summary:                summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second, MaximumAttempts: 10,
+		},
+	})
+}
+
+func batchSummary(verb string, operations []activities.Operation) string {
+	first, last := operations[0].WorkflowID, operations[len(operations)-1].WorkflowID
+	if len(operations) == 1 {
+		return fmt.Sprintf("%s %s", verb, first)
+	}
+	return fmt.Sprintf("%s %d schedules: %s … %s", verb, len(operations), first, last)
+}
+
+func (p *Pass) changed() int { return p.Created + p.Updated + p.Deleted }
+
+// rootMessage is what the activity said: the wrappers say which activity it was.
+func rootMessage(err error) string {
+	var application *temporal.ApplicationError
+	if errors.As(err, &application) {
+		return application.Message()
+	}
+	return err.Error()
+}
+
+func joinComma(names []string) string { return strings.Join(names, ", ") }

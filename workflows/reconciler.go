@@ -1,0 +1,116 @@
+// Package workflows holds the reconciler: one long-lived workflow for each project that keeps
+// Temporal's schedules equal to the project's YAML. It does no I/O; its activities do.
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/compozy/schedules/activities"
+)
+
+// maxHistory is the number of events after which a run hands over to the next, even where the server
+// does not suggest it yet.
+const maxHistory = 10_000
+
+// Reconciler keeps one project's schedules equal to its YAML until it is cancelled. It fails only
+// where its input names no project.
+func Reconciler(ctx workflow.Context, in Input) error {
+	if in.Project == "" {
+		return temporal.NewNonRetryableApplicationError(
+			`the input names no project: start it with {"project":"<name>"}`, "NoProject", nil)
+	}
+	r := newReconciler(in)
+	if err := r.setup(ctx); err != nil {
+		return err
+	}
+	return r.run(ctx)
+}
+
+type reconciler struct {
+	State
+	project    string
+	activities *activities.Activities
+	reloads    workflow.ReceiveChannel
+	resyncs    workflow.ReceiveChannel
+	// stopPass ends the pass under way, because another revision takes over.
+	stopPass workflow.CancelFunc
+}
+
+func newReconciler(in Input) *reconciler {
+	r := &reconciler{project: in.Project, State: newState(in.Project)}
+	if in.State != nil {
+		r.State = *in.State
+	}
+	return r
+}
+
+// setup registers every handler before anything blocks, so that no message finds nobody.
+func (r *reconciler) setup(ctx workflow.Context) error {
+	err := workflow.SetQueryHandlerWithOptions(ctx, QueryStatus, func() (Status, error) { return r.Status, nil },
+		workflow.QueryHandlerOptions{Description: "What is in sync, what is not and why; counts; the last pass."})
+	if err != nil {
+		return err
+	}
+	r.reloads = workflow.GetSignalChannelWithOptions(ctx, SignalReload, workflow.SignalChannelOptions{
+		Description: `Take a revision over, or repeat the current one: {"force":true} reverts pauses, {"prune":true} passes the prune guard.`,
+	})
+	r.resyncs = workflow.GetSignalChannelWithOptions(ctx, SignalResync, workflow.SignalChannelOptions{
+		Description: "Compare with Temporal now instead of at the next interval. No input.",
+	})
+	r.listen(ctx)
+	return nil
+}
+
+// run is the loop: a pass when one is due, else wait for a message or the next resync.
+func (r *reconciler) run(ctx workflow.Context) error {
+	for {
+		r.publish(ctx)
+		switch {
+		case r.PassDue && r.Status.Revision != "":
+			r.pass(ctx)
+		case r.historyIsLong(ctx):
+			r.drain(ctx)
+			if !r.PassDue {
+				return workflow.NewContinueAsNewError(ctx, ReconcilerType, Input{Project: r.project, State: &r.State})
+			}
+		default:
+			if err := r.wait(ctx); err != nil {
+				return err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *reconciler) historyIsLong(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxHistory
+}
+
+// wait returns when a pass is due: a message asked for it, or the resync interval is over.
+func (r *reconciler) wait(ctx workflow.Context) error {
+	asked := func() bool { return r.PassDue && r.Status.Revision != "" }
+	if r.Status.Revision == "" {
+		return workflow.Await(ctx, asked)
+	}
+	ok, err := workflow.AwaitWithTimeout(ctx, r.Status.NextResync.Sub(workflow.Now(ctx)), asked)
+	if !ok {
+		r.PassDue = true
+	}
+	return err
+}
+
+// scheduleResync sets the time of the next pass: soon after changes, to see them in a list that has
+// caught up.
+func (r *reconciler) scheduleResync(now time.Time, changed bool) {
+	interval := time.Duration(r.Status.Options.ResyncInterval)
+	if changed {
+		interval = min(interval, settleAfter)
+	}
+	r.Status.NextResync = now.Add(interval)
+}

@@ -1,0 +1,151 @@
+package workflows
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/config"
+)
+
+// State is what one run of the reconciler hands to the next by Continue-As-New.
+type State struct {
+	Status Status `json:"status"`
+	// Reload is true where the next pass takes another revision over, or was forced to.
+	Reload bool `json:"reload,omitempty"`
+	// PassDue is true where a message asked for a pass that has not started.
+	PassDue bool `json:"pass_due,omitempty"`
+	// Prune allows the next pass to go past the prune guard.
+	Prune bool `json:"prune,omitempty"`
+	// Passes counts the passes, to tell them apart.
+	Passes int64 `json:"passes,omitempty"`
+	// Recent are the writes that a list may not show yet, the latest last.
+	Recent []RecentWrite `json:"recent,omitempty"`
+}
+
+// RecentWrite is a write with its time.
+type RecentWrite struct {
+	activities.Write
+	At time.Time `json:"at"`
+}
+
+const (
+	// listLag is how far a list can lag behind writes: up to 10 s were measured (docs/temporal.md,
+	// "The list lags").
+	listLag = 30 * time.Second
+	// settleAfter is when a pass that changed something is checked by a resync.
+	settleAfter = 15 * time.Second
+	// maxRecent bounds the memory of recent writes. Where more are written at once, the resync after
+	// settleAfter mends what a lagging list misled.
+	maxRecent = 2000
+)
+
+func newState(project string) State {
+	return State{Status: Status{
+		Version: StatusVersion, Project: project, Phase: PhaseWaiting,
+		Message: "no worker has told a revision yet: start `schedules serve` for this project",
+		Options: Options{
+			ResyncInterval: config.Duration(DefaultResyncInterval), MaxPrunePercent: DefaultMaxPrunePercent,
+		},
+	}}
+}
+
+// reload takes a reload message over. It reports whether the desired revision changed.
+func (s *State) reload(m Reload, now time.Time) (changed bool) {
+	if m.Generation > 0 && m.Generation < s.Status.Generation && !m.Force {
+		s.Status.Refused = &Refused{
+			Revision: config.Short(m.Revision), Generation: m.Generation, At: now,
+			Message: fmt.Sprintf("generation %d is older than the current %d; force the reload to go back",
+				m.Generation, s.Status.Generation),
+		}
+		return false
+	}
+	if m.Generation > 0 {
+		s.Status.Generation = m.Generation
+	}
+	revision := cmp.Or(config.Short(m.Revision), s.Status.Revision)
+	if revision == "" {
+		return false
+	}
+	changed = revision != s.Status.Revision
+	if s.Status.Revision != "" && (changed || m.Force) {
+		s.Reload = true
+	}
+	s.Status.Revision = revision
+	s.Prune = m.Prune || s.Prune && !changed
+	s.PassDue = true
+	s.options(m.Options)
+	return changed
+}
+
+func (s *State) options(o *Options) {
+	if o == nil {
+		return
+	}
+	if o.ResyncInterval > 0 {
+		s.Status.Options.ResyncInterval = max(o.ResyncInterval, config.Duration(time.Second))
+	}
+	if o.MaxPrunePercent > 0 {
+		s.Status.Options.MaxPrunePercent = min(o.MaxPrunePercent, 100)
+	}
+}
+
+// passKind says how much of what people did at run time the next pass keeps.
+func (s *State) passKind() activities.PassKind {
+	switch {
+	case s.Reload:
+		return activities.PassReload
+	case s.Status.Applied == "":
+		return activities.PassStart
+	default:
+		return activities.PassResync
+	}
+}
+
+// blocked is the prune guard: the sentence that says why a pass must not go on, or nothing. An empty
+// mount must not wipe production.
+func (s *State) blocked(counts activities.Counts, operations []activities.Operation) string {
+	allowed := max(minPrune, counts.Owned*s.Status.Options.MaxPrunePercent/100)
+	if counts.Delete <= allowed {
+		return ""
+	}
+	var names []string
+	for _, op := range operations {
+		if op.Kind == activities.Delete && len(names) < minPrune {
+			names = append(names, op.WorkflowID)
+		}
+	}
+	return fmt.Sprintf("the reload would delete %d of %d schedules (%s …), more than the %d that the prune guard allows; "+
+		"nothing was changed: bring the workflows back, or signal reload with {\"prune\":true}",
+		counts.Delete, counts.Owned, joinComma(names), allowed)
+}
+
+// wrote remembers a batch's writes, save those that ended in a problem.
+func (s *State) wrote(operations []activities.Operation, problems []activities.Problem, now time.Time) {
+	failed := make(map[string]bool, len(problems))
+	for _, problem := range problems {
+		failed[problem.WorkflowID] = true
+	}
+	for _, op := range operations {
+		if !failed[op.WorkflowID] {
+			s.Recent = append(s.Recent, RecentWrite{
+				Write: activities.Write{WorkflowID: op.WorkflowID, Spec: op.Spec}, At: now,
+			})
+		}
+	}
+	if surplus := len(s.Recent) - maxRecent; surplus > 0 {
+		s.Recent = slices.Delete(s.Recent, 0, surplus)
+	}
+}
+
+// recent are the writes that a list made now may contradict.
+func (s *State) recent(now time.Time) []activities.Write {
+	s.Recent = slices.DeleteFunc(s.Recent, func(w RecentWrite) bool { return now.Sub(w.At) > listLag })
+	writes := make([]activities.Write, len(s.Recent))
+	for i, w := range s.Recent {
+		writes[i] = w.Write
+	}
+	return writes
+}
