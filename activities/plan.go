@@ -69,7 +69,8 @@ type Counts struct {
 	Owned   int `json:"owned"`
 	// Paused is how many owned schedules are paused.
 	Paused int `json:"paused"`
-	// Unchanged is how many are as the YAML says. Ended have an end_at in the past and are left alone.
+	// Unchanged is how many are as the YAML says. Ended are those with an end_at in the past, which are
+	// not created again.
 	Unchanged int `json:"unchanged"`
 	Ended     int `json:"ended"`
 	// Create, Update and Delete are how many operations the plan has of each kind.
@@ -140,8 +141,13 @@ func MakePlan(request Request, desired []Desired, actual Actual) Plan {
 		p.recent[write.WorkflowID] = write
 	}
 	listed := make(map[string]Listed, len(actual.Listed))
+	entries := make([]Listed, 0, len(actual.Listed))
 	for _, entry := range actual.Listed {
+		if _, again := listed[entry.ScheduleID]; again {
+			continue // pages shift while schedules are created
+		}
 		listed[entry.ScheduleID] = entry
+		entries = append(entries, entry)
 		if entry.OwnedBy(request.Project) {
 			p.plan.Counts.Owned++
 			if entry.Paused {
@@ -155,7 +161,7 @@ func MakePlan(request Request, desired []Desired, actual Actual) Plan {
 		entry, found := listed[d.ScheduleID]
 		p.want(d, entry, found)
 	}
-	for _, entry := range actual.Listed {
+	for _, entry := range entries {
 		if !wanted[entry.ScheduleID] && entry.OwnedBy(request.Project) {
 			p.unwanted(entry)
 		}
@@ -185,7 +191,7 @@ func (p *planner) want(d Desired, entry Listed, found bool) {
 	}
 	write, wrote := p.recent[d.WorkflowID]
 	switch {
-	case p.ended(d):
+	case p.ended(d) && !(found && entry.OwnedBy(p.Project)):
 		p.plan.Counts.Ended++
 	case !found && wrote && write.Spec != "":
 		p.doubt(d.ScheduleID) // written a moment ago, not listed yet
@@ -217,13 +223,13 @@ func (p *planner) wantListed(d Desired, entry Listed) {
 	case !sameListed(d.Schedule, entry.Spec, entry.WorkflowType):
 		p.doubt(d.ScheduleID)
 	default:
-		p.plan.Counts.Unchanged++
+		p.asWanted(d)
 	}
 }
 
 func (p *planner) wantDescribed(d Desired, actual Described) {
 	switch {
-	case p.ended(d):
+	case p.ended(d) && (actual.Missing || !actual.Owned):
 		p.plan.Counts.Ended++
 		return
 	case actual.Missing:
@@ -237,11 +243,22 @@ func (p *planner) wantDescribed(d Desired, actual Described) {
 	paused := p.paused(d, actual.Schedule.GetState().GetPaused(), note, ok)
 	differences := Compare(d.Schedule, actual.Schedule)
 	switch {
+	case ok && note.Enabled != d.Enabled, paused != nil:
+		p.update(d, paused) // as from the list: who changes it anyway puts it back
 	case len(differences) > 0 && p.isDrift(d, note, ok):
 		p.drift(d, differences)
-	case len(differences) > 0, !ok, note.Hash != d.Hash, note.Enabled != d.Enabled, paused != nil:
+	case len(differences) > 0, !ok, note.Hash != d.Hash:
 		p.update(d, paused)
 	default:
+		p.asWanted(d)
+	}
+}
+
+// asWanted counts a schedule that needs nothing.
+func (p *planner) asWanted(d Desired) {
+	if p.ended(d) {
+		p.plan.Counts.Ended++
+	} else {
 		p.plan.Counts.Unchanged++
 	}
 }

@@ -1,0 +1,59 @@
+# The commands of this repository. Each target builds what it needs, once; `make help` lists them.
+# Go, gcc, make and git are all that a machine needs.
+
+GO := go
+# More arguments for the command of a target: make run ARGS="--port 7244 --ui-port 8244"
+ARGS :=
+
+# The version is in the file's name, so that another version is another file.
+GOLANGCI_LINT_VERSION := v2.15.0
+GOLANGCI_LINT := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+WORKFLOWCHECK := bin/workflowcheck
+
+# A `temporal` on PATH is used; else the pinned one of go.tool.mod is built (some minutes, once).
+TEMPORAL := $(if $(shell command -v temporal 2>/dev/null),,bin/temporal)
+
+SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './bin/*') \
+           $(wildcard api/*.yaml) go.mod go.sum
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: bin/schedules $(TEMPORAL) ## start Temporal, the reconciler and a stand-in worker on examples/quickstart
+	bin/schedules dev --project examples/quickstart $(ARGS)
+
+build: bin/schedules ## build bin/schedules, which needs nothing at run time
+
+# Most packages start a Temporal server of their own: two at a time leave their clocks in peace.
+test: $(TEMPORAL) ## run all tests, with the race detector
+	$(GO) test -race -timeout 10m -p 2 $(ARGS) ./...
+
+lint: $(GOLANGCI_LINT) $(WORKFLOWCHECK) ## check format, mistakes, import arrows and the workflow's determinism
+	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GOLANGCI_LINT) run
+	$(WORKFLOWCHECK) ./workflows/...
+
+bench: $(TEMPORAL) ## run the benchmarks, one package after the other
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m -p 1 $(ARGS) ./...
+
+clean: ## remove what was built, and the state of `make run`
+	rm -rf bin examples/*/.schedules
+
+bin/schedules: $(SOURCES)
+	CGO_ENABLED=0 $(GO) build -trimpath -o $@ .
+
+bin/temporal: go.tool.mod go.tool.sum
+	@echo "building the Temporal CLI: some minutes, once"
+	$(GO) build -modfile=go.tool.mod -o $@ github.com/temporalio/cli/cmd/temporal
+
+$(WORKFLOWCHECK): go.tool.mod go.tool.sum
+	$(GO) build -modfile=go.tool.mod -o $@ go.temporal.io/sdk/contrib/tools/workflowcheck
+
+# Not in go.tool.mod: its makers advise against sharing a module with it.
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv bin/golangci-lint $@

@@ -1,0 +1,396 @@
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/time/rate"
+
+	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/worker/temporaltest"
+	"github.com/compozy/schedules/workflows"
+)
+
+// These tests run the real binary as real processes.
+
+var (
+	// server is the Temporal server of this test binary; binary is ours.
+	server *temporaltest.Server
+	binary string
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "schedules-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "schedules")
+	build := exec.Command("go", "build", "-o", binary, "github.com/compozy/schedules")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the binary:", err)
+		return 1
+	}
+	return temporaltest.Run(m, &server)
+}
+
+// soon bounds the waits. It is far above what they need, for slow machines.
+const soon = 90 * time.Second
+
+func TestKill(t *testing.T) {
+	t.Run("Should have all 500 schedules, each once, after kill -9 in the middle of creating them", func(t *testing.T) {
+		namespace, c := server.Namespace(t)
+		dir := project(t, "killed", 500)
+		first := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		eventually(t, first.log, func() bool { return len(list(t, c, namespace, "killed")) >= 50 })
+		first.kill()
+		assert.Less(t, len(list(t, c, namespace, "killed")), 500, "killed in the middle")
+
+		second := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		eventually(t, second.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		eventually(t, second.log, func() bool { return len(list(t, c, namespace, "killed")) == 500 })
+		ids := map[string]bool{}
+		for _, entry := range list(t, c, namespace, "killed") {
+			assert.True(t, entry.OwnedBy("killed"))
+			ids[entry.ScheduleID] = true
+		}
+		assert.Len(t, ids, 500)
+		assert.Equal(t, 0, second.terminate())
+	})
+}
+
+func TestLateTemporal(t *testing.T) {
+	t.Run("Should wait for a Temporal that starts later, and say so", func(t *testing.T) {
+		port, dir := freePort(t), project(t, "early", 2)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		early := start(t, temporalEnv(address, "default"), "serve", "--project", dir)
+		eventually(t, early.log, func() bool { return strings.Contains(early.log(), "waiting for Temporal") })
+		startTemporal(t, port)
+		eventually(t, early.log, func() bool { return status(t, address, "default", dir).Phase == workflows.PhaseInSync })
+		assert.Contains(t, early.log(), "connected to Temporal")
+		assert.Equal(t, 0, early.terminate())
+	})
+	t.Run("Should stop on SIGTERM while it waits", func(t *testing.T) {
+		waiting := start(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", freePort(t)), "default"),
+			"serve", "--project", project(t, "never", 1))
+		eventually(t, waiting.log, func() bool { return strings.Contains(waiting.log(), "waiting for Temporal") })
+		assert.Equal(t, 0, waiting.terminate())
+	})
+}
+
+func TestDev(t *testing.T) {
+	t.Run("Should complete a run of the quickstart, end everything on Ctrl-C, and find its state again", func(t *testing.T) {
+		temporal, err := temporaltest.Binary()
+		require.NoError(t, err)
+		root, err := temporaltest.Root()
+		require.NoError(t, err)
+		dir := filepath.Join(t.TempDir(), "quickstart")
+		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))))
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, ".schedules")))
+		port, uiPort := freePort(t), freePort(t)
+		args := []string{"dev", "--project", dir, "--port", fmt.Sprint(port), "--ui-port", fmt.Sprint(uiPort)}
+		env := append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH"))
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+
+		first := start(t, env, args...)
+		eventually(t, first.log, func() bool { return strings.Contains(first.log(), "Ctrl-C ends everything") })
+		for _, shown := range []string{"heartbeat", "every 5s", "at 09:00 on Monday to Friday (America/New_York)", "paused", "in sync"} {
+			assert.Contains(t, first.log(), shown)
+		}
+		c, err := client.Dial(client.Options{HostPort: address, Logger: nothing{}})
+		require.NoError(t, err)
+		defer c.Close()
+		eventually(t, first.log, func() bool { return completed(t, c, "heartbeat") > 0 })
+		created := describe(t, c, "schedule-quickstart-heartbeat").Info.CreatedAt
+
+		heartbeat := filepath.Join(dir, "workflows", "heartbeat.yaml")
+		text, err := os.ReadFile(heartbeat)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(heartbeat, bytes.ReplaceAll(text, []byte("@every 5s"), []byte("@every 7s")), 0o600))
+		eventually(t, first.log, func() bool { return strings.Contains(first.log(), "every 7s") })
+		assert.Equal(t, 7*time.Second, describe(t, c, "schedule-quickstart-heartbeat").Schedule.Spec.Intervals[0].Every)
+
+		assert.Equal(t, 0, first.interrupt())
+		requireFree(t, port)
+		requireFree(t, uiPort)
+
+		second := start(t, env, args...)
+		eventually(t, second.log, func() bool { return strings.Contains(second.log(), "Ctrl-C ends everything") })
+		assert.Equal(t, created, describe(t, c, "schedule-quickstart-heartbeat").Info.CreatedAt, "the same schedule")
+		assert.Equal(t, 0, second.interrupt())
+	})
+	t.Run("Should say which port is in use", func(t *testing.T) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer listener.Close()
+		port := listener.Addr().(*net.TCPAddr).Port
+		temporal, err := temporaltest.Binary()
+		require.NoError(t, err)
+		code, _, stderr := call(t, append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH")),
+			"dev", "--project", project(t, "busy", 1), "--port", fmt.Sprint(port))
+		assert.Equal(t, 1, code)
+		assert.Contains(t, stderr, fmt.Sprintf("port %d is in use", port))
+		assert.Contains(t, stderr, "--port")
+	})
+}
+
+func TestValidate(t *testing.T) {
+	t.Run("Should print each mistake as file:line:column and exit 1", func(t *testing.T) {
+		dir := project(t, "broken", 1)
+		writeFile(t, filepath.Join(dir, "workflows", "wf-0000.yaml"), "id: wf-0000\nschedule:\n  cron: 0 99 * * *\n  timezon: UTC\n")
+		code, stdout, stderr := call(t, os.Environ(), "validate", "--project", dir)
+		assert.Equal(t, 1, code)
+		assert.Empty(t, stdout)
+		lines := strings.Split(strings.TrimSpace(stderr), "\n")
+		require.Len(t, lines, 2)
+		assert.True(t, strings.HasPrefix(lines[0], "workflows/wf-0000.yaml:3:"), lines[0])
+		assert.True(t, strings.HasPrefix(lines[1], "workflows/wf-0000.yaml:4:"), lines[1])
+	})
+	t.Run("Should say what a valid project holds, and warn of changing clocks", func(t *testing.T) {
+		dir := project(t, "fine", 1)
+		writeFile(t, filepath.Join(dir, "workflows", "night.yaml"),
+			"id: night\nschedule: {cron: \"30 2 * * *\", timezone: America/New_York}\n")
+		code, stdout, stderr := call(t, os.Environ(), "validate", "--project", dir)
+		assert.Equal(t, 0, code, stderr)
+		assert.Contains(t, stdout, "project fine is valid: 2 workflows, 2 schedules, revision ")
+		assert.Contains(t, stderr, "is skipped")
+	})
+	t.Run("Should not start with invalid files", func(t *testing.T) {
+		namespace, c := server.Namespace(t)
+		dir := project(t, "refused", 1)
+		writeFile(t, filepath.Join(dir, "workflows", "wf-0000.yaml"), "id: wf-0000\nschedule: {cron: never}\n")
+		code, _, stderr := call(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		assert.Equal(t, 1, code)
+		assert.Contains(t, stderr, "workflows/wf-0000.yaml:2:")
+		assert.Empty(t, list(t, c, namespace, "refused"))
+	})
+}
+
+func TestStatus(t *testing.T) {
+	t.Run("Should say that there is no reconciler", func(t *testing.T) {
+		namespace, _ := server.Namespace(t)
+		code, _, stderr := call(t, temporalEnv(server.Address(), namespace), "status", "--project", project(t, "absent", 1))
+		assert.Equal(t, 1, code)
+		assert.Contains(t, stderr, "project absent has no reconciler: start `schedules serve`")
+	})
+	t.Run("Should print the state for people", func(t *testing.T) {
+		namespace, _ := server.Namespace(t)
+		dir := project(t, "shown", 3)
+		serve := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		code, stdout, stderr := call(t, temporalEnv(server.Address(), namespace), "status", "--project", dir)
+		assert.Equal(t, 0, code, stderr)
+		assert.Contains(t, stdout, "in sync")
+		assert.Contains(t, stdout, "3 in the YAML")
+	})
+	t.Run("Should follow a reconciler that was started by hand", func(t *testing.T) {
+		namespace, c := server.Namespace(t)
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: workflows.ReconcilerID("byhand"), TaskQueue: workflows.TaskQueue("byhand"),
+		}, workflows.ReconcilerType, json.RawMessage(`{"project":"byhand"}`))
+		require.NoError(t, err)
+		dir := project(t, "byhand", 2)
+		serve := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+	})
+	t.Run("Should refuse an unknown output", func(t *testing.T) {
+		code, _, stderr := call(t, os.Environ(), "status", "-o", "xml")
+		assert.Equal(t, 1, code)
+		assert.Contains(t, stderr, "use text or json")
+	})
+}
+
+// project writes a project with n scheduled workflows.
+func project(t *testing.T, name string, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "compozy.yaml"), "name: "+name+"\nworkflows:\n  - source: ./workflows/*.yaml\n")
+	for i := range n {
+		id := fmt.Sprintf("wf-%04d", i)
+		writeFile(t, filepath.Join(dir, "workflows", id+".yaml"), "id: "+id+"\nschedule: {cron: \"0 5 * * *\"}\n")
+	}
+	return dir
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
+	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+}
+
+func temporalEnv(address, namespace string) []string {
+	return append(os.Environ(), "TEMPORAL_ADDRESS="+address, "TEMPORAL_NAMESPACE="+namespace)
+}
+
+// child is a running process of ours.
+type child struct {
+	t       *testing.T
+	command *exec.Cmd
+	output  *buffer
+	exited  chan struct{}
+}
+
+func start(t *testing.T, env []string, args ...string) *child {
+	t.Helper()
+	c := &child{t: t, command: exec.Command(binary, args...), output: &buffer{}, exited: make(chan struct{})}
+	c.command.Env, c.command.Stdout, c.command.Stderr = env, c.output, c.output
+	require.NoError(t, c.command.Start())
+	go func() {
+		_ = c.command.Wait()
+		close(c.exited)
+	}()
+	t.Cleanup(func() {
+		_ = c.command.Process.Kill()
+		<-c.exited
+	})
+	return c
+}
+
+func (c *child) log() string { return c.output.String() }
+
+func (c *child) kill() {
+	require.NoError(c.t, c.command.Process.Kill())
+	<-c.exited
+}
+
+func (c *child) terminate() int { return c.end(syscall.SIGTERM) }
+func (c *child) interrupt() int { return c.end(os.Interrupt) }
+
+func (c *child) end(signal os.Signal) int {
+	c.t.Helper()
+	require.NoError(c.t, c.command.Process.Signal(signal))
+	select {
+	case <-c.exited:
+	case <-time.After(soon):
+		require.FailNow(c.t, "did not end", c.log())
+	}
+	return c.command.ProcessState.ExitCode()
+}
+
+// call runs a command to its end.
+func call(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	command := exec.CommandContext(t.Context(), binary, args...)
+	command.Env, command.Stdout, command.Stderr = env, &out, &errs
+	_ = command.Run()
+	return command.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// status is what `schedules status -o json` prints; the zero Status where it fails.
+func status(t *testing.T, address, namespace, dir string) workflows.Status {
+	t.Helper()
+	var s workflows.Status
+	code, stdout, _ := call(t, temporalEnv(address, namespace), "status", "--project", dir, "-o", "json")
+	if code == 0 {
+		require.NoError(t, json.Unmarshal([]byte(stdout), &s))
+	}
+	return s
+}
+
+func startTemporal(t *testing.T, port int) {
+	t.Helper()
+	temporal, err := temporaltest.Binary()
+	require.NoError(t, err)
+	command := exec.Command(temporal, "server", "start-dev", "--headless", "--ip", "127.0.0.1",
+		"--port", fmt.Sprint(port), "--log-level", "error")
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+}
+
+func list(t *testing.T, c client.Client, namespace, project string) []activities.Listed {
+	t.Helper()
+	entries, err := activities.NewServer(c.WorkflowService(), namespace, "test", rate.NewLimiter(100, 10)).
+		List(t.Context(), project, nil)
+	require.NoError(t, err)
+	return entries
+}
+
+func describe(t *testing.T, c client.Client, id string) *client.ScheduleDescription {
+	t.Helper()
+	description, err := c.ScheduleClient().GetHandle(t.Context(), id).Describe(t.Context())
+	require.NoError(t, err)
+	return description
+}
+
+func completed(t *testing.T, c client.Client, workflowType string) int {
+	t.Helper()
+	runs, err := c.ListWorkflow(context.Background(), &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: "default", Query: "WorkflowType = '" + workflowType + "' AND ExecutionStatus = 'Completed'",
+	})
+	require.NoError(t, err)
+	return len(runs.GetExecutions())
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func requireFree(t *testing.T, port int) {
+	t.Helper()
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	require.NoError(t, err, "everything that dev started has ended")
+	require.NoError(t, listener.Close())
+}
+
+// eventually waits for a condition on the test's own goroutine, so that the condition may fail the test.
+func eventually(t *testing.T, log func() string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(soon); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			require.FailNow(t, "waited too long", "the process printed:\n%s", log())
+		}
+	}
+}
+
+// buffer collects a process's output.
+type buffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// nothing is a Temporal logger that drops everything.
+type nothing struct{}
+
+func (nothing) Debug(string, ...any) {}
+func (nothing) Info(string, ...any)  {}
+func (nothing) Warn(string, ...any)  {}
+func (nothing) Error(string, ...any) {}
