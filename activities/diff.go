@@ -2,12 +2,10 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
 )
@@ -30,6 +28,10 @@ type DiffInput struct {
 	After string `json:"after,omitempty"`
 	// Recent are writes that the list may not show yet.
 	Recent []Write `json:"recent,omitempty"`
+	// Overrides are in force: what they set is kept.
+	Overrides map[string]OverrideAction `json:"overrides,omitempty"`
+	// Reverts are workflow ids whose pause goes back to the YAML in this pass.
+	Reverts []string `json:"reverts,omitempty"`
 }
 
 // DiffResult holds at most MaxOperations.
@@ -89,7 +91,9 @@ func (a *Activities) plan(ctx context.Context, in DiffInput) (Plan, error) {
 		return Plan{}, err
 	}
 	actual := Actual{Listed: entries}
-	request := Request{Project: a.project, Kind: in.Kind, Recent: in.Recent, Now: time.Now()}
+	request := Request{
+		Project: a.project, Kind: in.Kind, Recent: in.Recent, Overrides: in.Overrides, Reverts: in.Reverts, Now: time.Now(),
+	}
 	plan := MakePlan(request, a.desired, actual)
 	if len(plan.Doubtful) == 0 {
 		return plan, nil
@@ -107,7 +111,7 @@ func (a *Activities) describeAll(ctx context.Context, ids []string) (map[string]
 	group.SetLimit(describers)
 	for _, id := range ids {
 		group.Go(func() error {
-			current, _, err := a.current(ctx, id)
+			current, _, err := a.server.current(ctx, a.project, id)
 			if err != nil {
 				return err
 			}
@@ -122,23 +126,6 @@ func (a *Activities) describeAll(ctx context.Context, ids []string) (map[string]
 		return nil, err
 	}
 	return described, nil
-}
-
-// current reads one schedule as it is now, with the token that an update of it needs.
-func (a *Activities) current(ctx context.Context, id string) (Described, []byte, error) {
-	response, err := a.server.describe(ctx, id)
-	var notFound *serviceerror.NotFound
-	switch {
-	case errors.As(err, &notFound):
-		return Described{Missing: true}, nil, nil
-	case err != nil:
-		return Described{}, nil, err
-	}
-	project, workflowID, ours := owner(response.GetMemo())
-	return Described{
-		Owned:    ours && project == a.project && ScheduleID(project, workflowID) == id,
-		Schedule: response.GetSchedule(),
-	}, response.GetConflictToken(), nil
 }
 
 // check refuses work for another revision than the one that this worker has loaded: it would write

@@ -73,6 +73,8 @@ type Counts struct {
 	// not created again.
 	Unchanged int `json:"unchanged"`
 	Ended     int `json:"ended"`
+	// Removed is how many an override keeps away.
+	Removed int `json:"removed,omitempty"`
 	// Create, Update and Delete are how many operations the plan has of each kind.
 	Create int `json:"create"`
 	Update int `json:"update"`
@@ -129,7 +131,10 @@ type Request struct {
 	Kind    PassKind
 	// Recent are writes that the list may contradict.
 	Recent []Write
-	Now    time.Time
+	// Overrides are in force, by workflow id. Reverts are workflow ids whose pause goes back to the YAML.
+	Overrides map[string]OverrideAction
+	Reverts   []string
+	Now       time.Time
 }
 
 // MakePlan compares desired (in order of workflow ids) with actual. It is pure: the same values give
@@ -185,6 +190,13 @@ type planner struct {
 
 // want plans for a schedule that the YAML wants.
 func (p *planner) want(d Desired, entry Listed, found bool) {
+	if p.Overrides[d.WorkflowID] == Remove {
+		p.plan.Counts.Removed++
+		if found && entry.OwnedBy(p.Project) {
+			p.unwanted(entry)
+		}
+		return
+	}
 	if described, ok := p.described[d.ScheduleID]; ok {
 		p.wantDescribed(d, described)
 		return
@@ -279,8 +291,12 @@ func (p *planner) isDrift(d Desired, note Note, ours bool) bool {
 // what people set, unless the YAML's own wish changed since the note was written.
 func (p *planner) paused(d Desired, actual bool, note Note, ours bool) *bool {
 	desired := !d.Enabled
-	gitChanged := ours && note.Enabled != d.Enabled
-	if actual == desired || (p.Kind != PassReload && !gitChanged) {
+	enforce := p.Kind == PassReload || ours && note.Enabled != d.Enabled || slices.Contains(p.Reverts, d.WorkflowID)
+	if override, ok := p.Overrides[d.WorkflowID]; ok {
+		// Held over the reload. Else it stands, or somebody came after it: both are kept.
+		desired, enforce = override == Pause, p.Kind == PassReload
+	}
+	if actual == desired || !enforce {
 		return nil
 	}
 	return &desired
@@ -307,7 +323,12 @@ func (p *planner) ended(d Desired) bool {
 
 func (p *planner) create(d Desired) {
 	p.plan.Counts.Create++
-	p.plan.Operations = append(p.plan.Operations, Operation{Kind: Create, WorkflowID: d.WorkflowID, Spec: d.Hash})
+	op := Operation{Kind: Create, WorkflowID: d.WorkflowID, Spec: d.Hash}
+	if override, ok := p.Overrides[d.WorkflowID]; ok {
+		paused := override == Pause
+		op.Paused = &paused
+	}
+	p.plan.Operations = append(p.plan.Operations, op)
 }
 
 func (p *planner) update(d Desired, paused *bool) {

@@ -83,6 +83,22 @@ func (s *Server) describe(ctx context.Context, id string) (*workflowservice.Desc
 	return response, nil
 }
 
+// current reads one schedule as it is now, with the token that an update of it needs.
+func (s *Server) current(ctx context.Context, project, id string) (Described, []byte, error) {
+	response, err := s.describe(ctx, id)
+	switch {
+	case isNotFound(err):
+		return Described{Missing: true}, nil, nil
+	case err != nil:
+		return Described{}, nil, err
+	}
+	owningProject, workflowID, ours := owner(response.GetMemo())
+	return Described{
+		Owned:    ours && owningProject == project && ScheduleID(project, workflowID) == id,
+		Schedule: response.GetSchedule(),
+	}, response.GetConflictToken(), nil
+}
+
 func (s *Server) create(ctx context.Context, project, workflowID string, schedule *schedulepb.Schedule) error {
 	memo, err := ownershipMemo(project, workflowID)
 	if err != nil {
@@ -121,6 +137,19 @@ func (s *Server) delete(ctx context.Context, id string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("delete schedule %s: %w", id, err)
+	}
+	return nil
+}
+
+// patch pauses, resumes, triggers or backfills. The server drops a patch whose request id it has seen.
+func (s *Server) patch(ctx context.Context, id string, patch *schedulepb.SchedulePatch, requestID string) error {
+	_, err := call(ctx, s, func(ctx context.Context) (*workflowservice.PatchScheduleResponse, error) {
+		return s.service.PatchSchedule(ctx, &workflowservice.PatchScheduleRequest{
+			Namespace: s.namespace, ScheduleId: id, Patch: patch, Identity: s.identity, RequestId: requestID,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("patch schedule %s: %w", id, err)
 	}
 	return nil
 }

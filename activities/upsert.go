@@ -72,7 +72,7 @@ func (a *Activities) converge(ctx context.Context, desired Desired, op Operation
 	done := unchanged
 	var first *schedulepb.Schedule
 	for range updateTries {
-		actual, token, err := a.current(ctx, desired.ScheduleID)
+		actual, token, err := a.server.current(ctx, a.project, desired.ScheduleID)
 		switch {
 		case err != nil:
 			return done, err
@@ -132,13 +132,17 @@ func (a *Activities) lead(desired Desired, state *schedulepb.ScheduleState, paus
 // remove deletes one schedule if it is ours.
 func (a *Activities) remove(ctx context.Context, op Operation) (outcome, *Problem, error) {
 	id := ScheduleID(a.project, op.WorkflowID)
-	actual, _, err := a.current(ctx, id)
-	if err != nil || actual.Missing || !actual.Owned {
-		return unchanged, nil, err
+	actual, _, err := a.server.current(ctx, a.project, id)
+	if err == nil {
+		if actual.Missing || !actual.Owned {
+			return unchanged, nil, nil
+		}
+		err = a.server.delete(ctx, id)
 	}
-	err = a.server.delete(ctx, id)
 	var notFound *serviceerror.NotFound
 	switch {
+	case err == nil:
+		return deleted, nil, nil
 	case errors.As(err, &notFound):
 		return unchanged, nil, nil
 	case isPermanent(err):
@@ -146,10 +150,8 @@ func (a *Activities) remove(ctx context.Context, op Operation) (outcome, *Proble
 			Kind: ProblemRefused, WorkflowID: op.WorkflowID, ScheduleID: id,
 			Message: fmt.Sprintf("Temporal refused to delete it: %v", err),
 		}, nil
-	case err != nil:
-		return unchanged, nil, err
 	}
-	return deleted, nil, nil
+	return unchanged, nil, err
 }
 
 func alreadyExists(err error) bool {

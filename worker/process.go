@@ -56,7 +56,7 @@ func Run(ctx context.Context, options Options, project *config.Project, reload <
 	limiter := rate.NewLimiter(rate.Limit(options.Settings.TemporalRPS), burst(options.Settings.TemporalRPS))
 	p.server = activities.NewServer(options.Client.WorkflowService(), options.Namespace, identity(project.Name), limiter)
 
-	reconciler := newReconcilerWorker(options.Client, project.Name)
+	reconciler := newReconcilerWorker(options.Client, activities.NewRuntime(p.server, project.Name), project.Name)
 	if err := reconciler.Start(); err != nil {
 		return fmt.Errorf("start the worker of queue %s: %w", workflows.TaskQueue(project.Name), err)
 	}
@@ -227,12 +227,14 @@ func (p *process) supervise(ctx context.Context) error {
 	return p.tell(ctx, p.project)
 }
 
-func newReconcilerWorker(c client.Client, project string) sdkworker.Worker {
+func newReconcilerWorker(c client.Client, runtime *activities.Runtime, project string) sdkworker.Worker {
 	w := sdkworker.New(c, workflows.TaskQueue(project), sdkworker.Options{
 		WorkerStopTimeout:           stopTimeout,
 		DisableRegistrationAliasing: true,
 	})
 	w.RegisterWorkflowWithOptions(workflows.Reconciler, workflow.RegisterOptions{Name: workflows.ReconcilerType})
+	w.RegisterActivityWithOptions(runtime.Override, activity.RegisterOptions{Name: "Override"})
+	w.RegisterActivityWithOptions(runtime.Run, activity.RegisterOptions{Name: "Run"})
 	return w
 }
 

@@ -291,6 +291,9 @@ func runWorkflows(t *testing.T, c client.Client, queue string) {
 
 func echo(_ workflow.Context, args converter.EncodedValues) (any, error) {
 	var input any
+	if !args.HasValues() {
+		return nil, nil
+	}
 	err := args.Get(&input)
 	return input, err
 }

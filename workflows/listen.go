@@ -1,25 +1,34 @@
 package workflows
 
 import (
+	"fmt"
+
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
 )
 
-// listen takes messages over as they come, also while a pass is running.
+// listen takes messages over as they come, also while a pass is running, and ends overrides whose time
+// is over.
 func (r *reconciler) listen(ctx workflow.Context) {
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		for {
-			var raw converter.RawValue
-			r.reloads.Receive(ctx, &raw)
-			r.onReload(ctx, raw)
-		}
-	})
+	receive := func(channel workflow.ReceiveChannel, take func(workflow.Context, converter.RawValue)) {
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			for {
+				var raw converter.RawValue
+				channel.Receive(ctx, &raw)
+				take(ctx, raw)
+			}
+		})
+	}
+	receive(r.reloads, r.onReload)
+	receive(r.overrides, r.onOverride)
+	receive(r.runs, r.onRun)
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
 			r.resyncs.Receive(ctx, nil)
 			r.PassDue = true
 		}
 	})
+	workflow.Go(ctx, r.expire)
 }
 
 // drain takes over what has arrived but was not handed out yet. A message that it missed would be
@@ -29,22 +38,105 @@ func (r *reconciler) drain(ctx workflow.Context) {
 	for r.reloads.ReceiveAsync(&raw) {
 		r.onReload(ctx, raw)
 	}
+	for r.overrides.ReceiveAsync(&raw) {
+		r.onOverride(ctx, raw)
+	}
+	for r.runs.ReceiveAsync(&raw) {
+		r.onRun(ctx, raw)
+	}
 	for r.resyncs.ReceiveAsync(nil) {
 		r.PassDue = true
 	}
 }
 
+// decode reads a message. None at all is the empty message.
+func decode(raw converter.RawValue, message any) error {
+	if len(raw.Payload().GetData()) == 0 {
+		return nil
+	}
+	return converter.GetDefaultDataConverter().FromPayload(raw.Payload(), message)
+}
+
 // onReload never fails the workflow: a message that cannot be read is logged and shown.
 func (r *reconciler) onReload(ctx workflow.Context, raw converter.RawValue) {
 	message := Reload{}
-	if len(raw.Payload().GetData()) > 0 {
-		if err := converter.GetDefaultDataConverter().FromPayload(raw.Payload(), &message); err != nil {
-			workflow.GetLogger(ctx).Error("reload signal refused: its input is not a reload", "error", err)
-			r.Status.Refused = &Refused{At: workflow.Now(ctx), Message: "its input could not be read: " + err.Error()}
-			return
-		}
+	if err := decode(raw, &message); err != nil {
+		workflow.GetLogger(ctx).Error("reload signal refused: its input is not a reload", "error", err)
+		r.Status.Refused = &Refused{At: workflow.Now(ctx), Message: "its input could not be read: " + err.Error()}
+		return
 	}
 	if r.reload(message, workflow.Now(ctx)) && r.stopPass != nil {
 		r.stopPass()
 	}
 }
+
+// onOverride accepts an override; a bad one becomes a failed outcome.
+func (r *reconciler) onOverride(ctx workflow.Context, raw converter.RawValue) {
+	message := Override{}
+	problem := ""
+	if err := decode(raw, &message); err != nil {
+		problem = "its input could not be read: " + err.Error()
+	} else {
+		problem = message.check()
+	}
+	if message.RequestID == "" {
+		message.RequestID = fmt.Sprintf("signal-%d", r.nextSeq())
+	}
+	if r.known(ctx, message.RequestID, message.WorkflowID, string(message.Action), problem) {
+		return
+	}
+	r.takeOverride(ctx, message)
+}
+
+// takeOverride puts a valid override in force and applies it beside everything else.
+func (r *reconciler) takeOverride(ctx workflow.Context, message Override) {
+	if !r.knows(message.RequestID) {
+		r.remember(Outcome{
+			RequestID: message.RequestID, WorkflowID: message.WorkflowID, Action: string(message.Action),
+			Status: OutcomeAccepted, At: workflow.Now(ctx),
+		})
+	}
+	workflow.GetLogger(ctx).Warn("override accepted", "workflow_id", message.WorkflowID, "action", message.Action,
+		"actor", message.Actor, "reason", message.Reason, "request_id", message.RequestID)
+	replaced := r.accept(message, workflow.Now(ctx))
+	lead := message.lead(workflow.Now(ctx))
+	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) { r.override(ctx, message, replaced, lead) })
+}
+
+// onRun starts runs; a bad message becomes a failed outcome.
+func (r *reconciler) onRun(ctx workflow.Context, raw converter.RawValue) {
+	message := Run{}
+	problem := ""
+	if err := decode(raw, &message); err != nil {
+		problem = "its input could not be read: " + err.Error()
+	} else {
+		problem = message.check()
+	}
+	if message.RequestID == "" {
+		message.RequestID = fmt.Sprintf("signal-%d", r.nextSeq())
+	}
+	if r.known(ctx, message.RequestID, message.WorkflowID, string(message.Action), problem) {
+		return
+	}
+	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) { r.startRuns(ctx, message) })
+}
+
+// known reports whether there is nothing to do: the request came before, or it is wrong. A new one is
+// remembered.
+func (r *reconciler) known(ctx workflow.Context, requestID, workflowID, action, problem string) bool {
+	if r.knows(requestID) {
+		return true
+	}
+	outcome := Outcome{
+		RequestID: cut(requestID), WorkflowID: cut(workflowID), Action: cut(action), Status: OutcomeAccepted, At: workflow.Now(ctx),
+	}
+	if problem != "" {
+		outcome.Status, outcome.Reason, outcome.Message = OutcomeFailed, FailureInvalid, problem
+		workflow.GetLogger(ctx).Error("signal refused", "request_id", outcome.RequestID, "problem", problem)
+	}
+	r.remember(outcome)
+	return problem != ""
+}
+
+// cut bounds what a refused message leaves in the state.
+func cut(text string) string { return text[:min(len(text), maxName)] }

@@ -40,9 +40,12 @@ func (r *reconciler) pass(ctx workflow.Context) {
 	r.publish(ctx)
 
 	passCtx, stop := workflow.WithCancel(ctx)
-	r.stopPass = stop
-	err := r.reconcile(passCtx, pass, prune)
-	r.stopPass = nil
+	r.stopPass, r.passing = stop, true
+	reverts := r.Reverts
+	r.Reverts = nil
+	err := r.reconcile(passCtx, pass, prune, reverts)
+	r.stopPass, r.passing = nil, false
+	r.afterPass(ctx, reverts, err)
 
 	now := workflow.Now(ctx)
 	pass.FinishedAt = now
@@ -84,10 +87,10 @@ func (r *reconciler) conclude(err error) {
 }
 
 // reconcile goes through the plan in parts: ask for the next operations, apply them.
-func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool) error {
+func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool, reverts []PendingRevert) error {
 	after := ""
 	for {
-		diff, err := r.diff(ctx, pass, after)
+		diff, err := r.diff(ctx, pass, after, reverts)
 		if err != nil {
 			return err
 		}
@@ -97,6 +100,7 @@ func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool) err
 			if reason := r.blocked(diff.Counts, diff.Operations); reason != "" && !prune {
 				return blockedError(reason)
 			}
+			r.endByReload(pass.Kind, workflow.Now(ctx))
 		}
 		if err := r.apply(ctx, pass, diff.Operations); err != nil {
 			return err
@@ -113,10 +117,14 @@ type blockedError string
 
 func (e blockedError) Error() string { return string(e) }
 
-func (r *reconciler) diff(ctx workflow.Context, pass *Pass, after string) (activities.DiffResult, error) {
+func (r *reconciler) diff(ctx workflow.Context, pass *Pass, after string, reverts []PendingRevert) (activities.DiffResult, error) {
 	in := activities.DiffInput{
 		Project: r.project, Revision: pass.Revision, Kind: pass.Kind, After: after,
 		Pass: strconv.FormatInt(r.Passes, 10), Recent: r.recent(workflow.Now(ctx)),
+		Overrides: actions(r.surviving(pass.Kind)),
+	}
+	for _, revert := range reverts {
+		in.Reverts = append(in.Reverts, revert.WorkflowID)
 	}
 	var result activities.DiffResult
 	ctx = r.activityOptions(ctx, pass, "compare with revision "+pass.Revision)
@@ -173,6 +181,11 @@ func batches(operations []activities.Operation) func(yield func([]activities.Ope
 }
 
 func (r *reconciler) applyBatch(ctx workflow.Context, pass *Pass, operations []activities.Operation) error {
+	operations = r.filter(operations)
+	if len(operations) == 0 {
+		return nil
+	}
+	since := r.Seq
 	do, verb := r.activities.Upsert, "upsert"
 	if operations[0].Kind == activities.Delete {
 		do, verb = r.activities.Delete, "delete"
@@ -192,7 +205,24 @@ func (r *reconciler) applyBatch(ctx workflow.Context, pass *Pass, operations []a
 	if err == nil {
 		r.wrote(operations, result.Problems, workflow.Now(ctx))
 	}
+	r.again(ctx, operations, since)
 	return err
+}
+
+// afterPass settles what waited for the pass: reverts, and overrides of schedules that it was to create.
+func (r *reconciler) afterPass(ctx workflow.Context, reverts []PendingRevert, err error) {
+	if err != nil {
+		r.Reverts = append(reverts, r.Reverts...)
+	} else {
+		for _, revert := range reverts {
+			r.settle(revert.RequestID, OutcomeApplied, "", "", workflow.Now(ctx))
+		}
+	}
+	for _, o := range slices.Clone(r.Overrides) {
+		if o.Pending {
+			r.repeat(ctx, o)
+		}
+	}
 }
 
 // activityOptions: the revision's own queue; Temporal's retries instead of ours; a pass that another

@@ -3,6 +3,7 @@
 package workflows
 
 import (
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -33,14 +34,22 @@ type reconciler struct {
 	State
 	project    string
 	activities *activities.Activities
+	runtime    *activities.Runtime
 	reloads    workflow.ReceiveChannel
 	resyncs    workflow.ReceiveChannel
+	overrides  workflow.ReceiveChannel
+	runs       workflow.ReceiveChannel
+	// turns give the requests for one workflow their order; acting counts those under way.
+	turns  map[string]workflow.Mutex
+	acting int
+	// passing is true while a pass is under way.
+	passing bool
 	// stopPass ends the pass under way, because another revision takes over.
 	stopPass workflow.CancelFunc
 }
 
 func newReconciler(in Input) *reconciler {
-	r := &reconciler{project: in.Project, State: newState(in.Project)}
+	r := &reconciler{project: in.Project, State: newState(in.Project), turns: map[string]workflow.Mutex{}}
 	if in.State != nil {
 		r.State = *in.State
 	}
@@ -49,9 +58,7 @@ func newReconciler(in Input) *reconciler {
 
 // setup registers every handler before anything blocks, so that no message finds nobody.
 func (r *reconciler) setup(ctx workflow.Context) error {
-	err := workflow.SetQueryHandlerWithOptions(ctx, QueryStatus, func() (Status, error) { return r.Status, nil },
-		workflow.QueryHandlerOptions{Description: "What is in sync, what is not and why; counts; the last pass."})
-	if err != nil {
+	if err := r.answer(ctx); err != nil {
 		return err
 	}
 	r.reloads = workflow.GetSignalChannelWithOptions(ctx, SignalReload, workflow.SignalChannelOptions{
@@ -60,8 +67,29 @@ func (r *reconciler) setup(ctx workflow.Context) error {
 	r.resyncs = workflow.GetSignalChannelWithOptions(ctx, SignalResync, workflow.SignalChannelOptions{
 		Description: "Compare with Temporal now instead of at the next interval. No input.",
 	})
+	r.overrides = workflow.GetSignalChannelWithOptions(ctx, SignalOverride, workflow.SignalChannelOptions{
+		Description: `Change a schedule until reload: {"workflow_id":"…","action":"pause|resume|delete|revert","actor":"…","reason":"…","expires_in":"2h"}.`,
+	})
+	r.runs = workflow.GetSignalChannelWithOptions(ctx, SignalRun, workflow.SignalChannelOptions{
+		Description: `Start runs: {"workflow_id":"…","action":"trigger"}, or "backfill" with start_at and end_at.`,
+	})
 	r.listen(ctx)
 	return nil
+}
+
+// answer registers the queries. Each makes sense without an argument, as the Temporal UI sends it.
+func (r *reconciler) answer(ctx workflow.Context) error {
+	register := func(name, description string, handler any) error {
+		return workflow.SetQueryHandlerWithOptions(ctx, name, handler, workflow.QueryHandlerOptions{Description: description})
+	}
+	return errors.Join(
+		register(QueryStatus, "What is in sync, what is not and why; counts; the last pass.",
+			func() (Status, error) { return r.Status, nil }),
+		register(QueryOverrides, "The overrides in force: who, why, until when. Optional: after, page_size.",
+			func(q OverridesQuery) (OverridesPage, error) { return r.page(q), nil }),
+		register(QueryOutcome, "What became of a request_id; without one, of the latest requests.",
+			func(q OutcomeQuery) ([]Outcome, error) { return r.outcome(q), nil }),
+	)
 }
 
 // run is the loop: a pass when one is due, else wait for a message or the next resync.
@@ -72,7 +100,9 @@ func (r *reconciler) run(ctx workflow.Context) error {
 		case r.PassDue && r.Status.Revision != "":
 			r.pass(ctx)
 		case r.historyIsLong(ctx):
-			r.drain(ctx)
+			if err := r.finish(ctx); err != nil {
+				return err
+			}
 			if !r.PassDue {
 				return workflow.NewContinueAsNewError(ctx, ReconcilerType, Input{Project: r.project, State: &r.State})
 			}
@@ -82,6 +112,19 @@ func (r *reconciler) run(ctx workflow.Context) error {
 			}
 		}
 		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// finish takes over every message and waits until none is being worked on.
+func (r *reconciler) finish(ctx workflow.Context) error {
+	for {
+		r.drain(ctx)
+		if r.acting == 0 {
+			return nil
+		}
+		if err := workflow.Await(ctx, func() bool { return r.acting == 0 }); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,20 @@ type State struct {
 	Passes int64 `json:"passes,omitempty"`
 	// Recent are the writes that a list may not show yet, the latest last.
 	Recent []RecentWrite `json:"recent,omitempty"`
+	// Overrides are in force, in order of workflow ids. Outcomes are the last maxOutcomes.
+	Overrides []ActiveOverride `json:"overrides,omitempty"`
+	Outcomes  []Outcome        `json:"outcomes,omitempty"`
+	// Reverts wait for the next pass.
+	Reverts []PendingRevert `json:"reverts,omitempty"`
+	// Seq counts overrides and reloads; ReloadSeq is the last reload that reverts overrides.
+	Seq       int64 `json:"seq,omitempty"`
+	ReloadSeq int64 `json:"reload_seq,omitempty"`
+}
+
+// PendingRevert is a revert that takes the YAML, and so a pass.
+type PendingRevert struct {
+	WorkflowID string `json:"workflow_id"`
+	RequestID  string `json:"request_id"`
 }
 
 // RecentWrite is a write with its time.
@@ -72,6 +86,7 @@ func (s *State) reload(m Reload, now time.Time) (changed bool) {
 	changed = revision != s.Status.Revision
 	if s.Status.Revision != "" && (changed || m.Force) {
 		s.Reload = true
+		s.ReloadSeq = s.nextSeq()
 	}
 	s.Status.Revision = revision
 	s.Prune = m.Prune || s.Prune && !changed
