@@ -93,6 +93,19 @@ type Listed struct {
 	WorkflowType string
 	// NextRuns are the next times of a run, at most five, also of a paused schedule.
 	NextRuns []time.Time
+	// LastRun is nil where there was none.
+	LastRun *LastRun
+}
+
+// LastRun is the latest run that a schedule started.
+type LastRun struct {
+	// WorkflowID and RunID are the run's own.
+	WorkflowID string
+	RunID      string
+	At         time.Time
+	// Status is what the schedule knows of it. It looks only when it has to, so a run that it calls
+	// running may have ended: Server.CurrentStatus asks the run.
+	Status string
 }
 
 // Described is the current state of one schedule.

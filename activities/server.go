@@ -92,11 +92,15 @@ func (s *Server) current(ctx context.Context, project, id string) (Described, []
 	case err != nil:
 		return Described{}, nil, err
 	}
+	return ownership(response, project, id), response.GetConflictToken(), nil
+}
+
+func ownership(response *workflowservice.DescribeScheduleResponse, project, id string) Described {
 	owningProject, workflowID, ours := owner(response.GetMemo())
 	return Described{
 		Owned:    ours && owningProject == project && ScheduleID(project, workflowID) == id,
 		Schedule: response.GetSchedule(),
-	}, response.GetConflictToken(), nil
+	}
 }
 
 func (s *Server) create(ctx context.Context, project, workflowID string, schedule *schedulepb.Schedule) error {

@@ -65,7 +65,19 @@ func (r *reconciler) onReload(ctx workflow.Context, raw converter.RawValue) {
 		r.Status.Refused = &Refused{At: workflow.Now(ctx), Message: "its input could not be read: " + err.Error()}
 		return
 	}
-	if r.reload(message, workflow.Now(ctx)) && r.stopPass != nil {
+	if message.RequestID != "" {
+		if r.known(ctx, message.RequestID, "", SignalReload, checkLengths("", message.RequestID, "")) {
+			return
+		}
+	}
+	if refusal := r.refuse(message, workflow.Now(ctx)); refusal != "" {
+		r.settle(message.RequestID, OutcomeFailed, FailureConflict, refusal, workflow.Now(ctx))
+		return
+	}
+	if message.RequestID != "" {
+		r.Waiting = append(r.Waiting, message.RequestID)
+	}
+	if r.reload(message) && r.stopPass != nil {
 		r.stopPass()
 	}
 }

@@ -49,6 +49,8 @@ type Reload struct {
 	Force bool `json:"force,omitempty"`
 	// Prune allows this reload to delete more schedules than the prune guard does.
 	Prune bool `json:"prune,omitempty"`
+	// RequestID, where set, gives the reload an outcome: applied when a pass has ended in sync.
+	RequestID string `json:"request_id,omitempty"`
 	// Options replace the current ones where set.
 	Options *Options `json:"options,omitempty"`
 }

@@ -90,6 +90,8 @@ const (
 	FailureNotFound FailureReason = "not_found"
 	FailureConflict FailureReason = "conflict"
 	FailureRefused  FailureReason = "refused"
+	// FailureOutOfSync: the pass of a reload ended with something that is not as the YAML says.
+	FailureOutOfSync FailureReason = "out_of_sync"
 )
 
 // Outcome is what became of a request. The last 1,000 are kept.
@@ -126,6 +128,8 @@ type ActiveOverride struct {
 
 // OverridesQuery asks for a page of overrides; without one the query answers the first page.
 type OverridesQuery struct {
+	// WorkflowID asks for the override of one workflow only.
+	WorkflowID string `json:"workflow_id,omitempty"`
 	// After is the workflow id of the last override of the page before.
 	After string `json:"after,omitempty"`
 	// PageSize is 1 to 1,000; 0 means 200.

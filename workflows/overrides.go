@@ -242,6 +242,13 @@ func (s *State) outcome(q OutcomeQuery) []Outcome {
 
 // page answers the overrides query.
 func (s *State) page(q OverridesQuery) OverridesPage {
+	if q.WorkflowID != "" {
+		page := OverridesPage{Total: len(s.Overrides)}
+		if i, found := s.overrideAt(q.WorkflowID); found {
+			page.Overrides = s.Overrides[i : i+1]
+		}
+		return page
+	}
 	size := min(cmp.Or(max(q.PageSize, 0), defaultOverridesPage), maxOverridesPage)
 	rest := s.Overrides
 	if q.After != "" {

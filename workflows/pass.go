@@ -41,8 +41,8 @@ func (r *reconciler) pass(ctx workflow.Context) {
 
 	passCtx, stop := workflow.WithCancel(ctx)
 	r.stopPass, r.passing = stop, true
-	reverts := r.Reverts
-	r.Reverts = nil
+	reverts, waiting := r.Reverts, r.Waiting
+	r.Reverts, r.Waiting = nil, nil
 	err := r.reconcile(passCtx, pass, prune, reverts)
 	r.stopPass, r.passing = nil, false
 	r.afterPass(ctx, reverts, err)
@@ -52,6 +52,7 @@ func (r *reconciler) pass(ctx workflow.Context) {
 	r.Status.LastPass = pass
 	r.scheduleResync(now, pass.changed() > 0)
 	if r.Status.Revision != pass.Revision {
+		r.Waiting = append(waiting, r.Waiting...)
 		return // the next pass, of the new revision, tells what is so
 	}
 	if err == nil {
@@ -61,7 +62,19 @@ func (r *reconciler) pass(ctx workflow.Context) {
 		r.Prune = r.Prune || prune
 	}
 	r.conclude(err)
+	r.answerReloads(waiting, now)
 	workflow.GetLogger(ctx).Info("pass finished", "kind", pass.Kind, "phase", r.Status.Phase, "message", r.Status.Message)
+}
+
+// answerReloads tells those who asked for a reload how its pass ended.
+func (r *reconciler) answerReloads(waiting []string, now time.Time) {
+	for _, requestID := range waiting {
+		if r.Status.Phase == PhaseInSync {
+			r.settle(requestID, OutcomeApplied, "", "", now)
+		} else {
+			r.settle(requestID, OutcomeFailed, FailureOutOfSync, r.Status.Message, now)
+		}
+	}
 }
 
 // conclude turns the end of a pass into a phase and a message.

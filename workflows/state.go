@@ -28,6 +28,8 @@ type State struct {
 	Outcomes  []Outcome        `json:"outcomes,omitempty"`
 	// Reverts wait for the next pass.
 	Reverts []PendingRevert `json:"reverts,omitempty"`
+	// Waiting are the requests of reloads that wait for a pass.
+	Waiting []string `json:"waiting,omitempty"`
 	// Seq counts overrides and reloads; ReloadSeq is the last reload that reverts overrides.
 	Seq       int64 `json:"seq,omitempty"`
 	ReloadSeq int64 `json:"reload_seq,omitempty"`
@@ -66,16 +68,21 @@ func newState(project string) State {
 	}}
 }
 
-// reload takes a reload message over. It reports whether the desired revision changed.
-func (s *State) reload(m Reload, now time.Time) (changed bool) {
-	if m.Generation > 0 && m.Generation < s.Status.Generation && !m.Force {
-		s.Status.Refused = &Refused{
-			Revision: config.Short(m.Revision), Generation: m.Generation, At: now,
-			Message: fmt.Sprintf("generation %d is older than the current %d; force the reload to go back",
-				m.Generation, s.Status.Generation),
-		}
-		return false
+// refuse is the generation fence: it says why a reload is not taken over, or nothing.
+func (s *State) refuse(m Reload, now time.Time) string {
+	if m.Generation == 0 || m.Generation >= s.Status.Generation || m.Force {
+		return ""
 	}
+	s.Status.Refused = &Refused{
+		Revision: config.Short(m.Revision), Generation: m.Generation, At: now,
+		Message: fmt.Sprintf("generation %d is older than the current %d; force the reload to go back",
+			m.Generation, s.Status.Generation),
+	}
+	return s.Status.Refused.Message
+}
+
+// reload takes a reload message over. It reports whether the desired revision changed.
+func (s *State) reload(m Reload) (changed bool) {
 	if m.Generation > 0 {
 		s.Status.Generation = m.Generation
 	}

@@ -3,68 +3,73 @@
 package manager
 
 import (
-	"context"
-	"errors"
+	"log/slog"
+	"sync"
+	"time"
 
-	"github.com/compozy/schedules/workflows"
+	"go.temporal.io/sdk/client"
+
+	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/config"
 )
 
-// Manager reads and steers the schedules of one project.
-type Manager struct{}
+// DefaultWriteBudget is how long a write waits for its outcome before it answers "accepted".
+const DefaultWriteBudget = 5 * time.Second
 
-var errTodo = errors.New("not written yet")
-
-// ReconcileSchedules asks the reconciler for a reload of its current revision.
-func (m *Manager) ReconcileSchedules(ctx context.Context, request ReconcileRequest) (WriteResult, error) {
-	return WriteResult{}, errTodo
+// Options of a Manager.
+type Options struct {
+	Client client.Client
+	// Server is Temporal's schedule service of the same namespace.
+	Server *activities.Server
+	// Project is the desired state at the start. SetProject replaces it.
+	Project *config.Project
+	Logger  *slog.Logger
+	// WriteBudget defaults to DefaultWriteBudget.
+	WriteBudget time.Duration
 }
 
-// ListSchedules answers from the snapshot.
-func (m *Manager) ListSchedules(ctx context.Context, options ListOptions) (ListResult, error) {
-	return ListResult{}, errTodo
+// Manager reads and steers the schedules of one project. It is safe for concurrent use. Run keeps its
+// snapshot fresh.
+type Manager struct {
+	client client.Client
+	server *activities.Server
+	logger *slog.Logger
+	budget time.Duration
+	name   string
+
+	mu      sync.RWMutex
+	project *config.Project
+	byID    map[string]config.Workflow
+
+	snapshot snapshot
 }
 
-// GetSchedule asks Temporal.
-func (m *Manager) GetSchedule(ctx context.Context, workflowID string) (ScheduleInfo, error) {
-	return ScheduleInfo{}, errTodo
+// New makes a Manager. Its list is empty until Run has read Temporal once.
+func New(o Options) *Manager {
+	m := &Manager{
+		client: o.Client, server: o.Server, logger: o.Logger, budget: o.WriteBudget, name: o.Project.Name,
+	}
+	if m.budget == 0 {
+		m.budget = DefaultWriteBudget
+	}
+	m.snapshot.init()
+	m.SetProject(o.Project)
+	return m
 }
 
-// UpdateSchedule pauses or resumes.
-func (m *Manager) UpdateSchedule(ctx context.Context, workflowID string, request UpdateRequest) (WriteResult, error) {
-	return WriteResult{}, errTodo
+// SetProject replaces the desired state that answers are compared with.
+func (m *Manager) SetProject(project *config.Project) {
+	byID := make(map[string]config.Workflow, len(project.Workflows))
+	for _, w := range project.Scheduled() {
+		byID[w.ID] = w
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.project, m.byID = project, byID
 }
 
-// DeleteSchedule removes until reload.
-func (m *Manager) DeleteSchedule(ctx context.Context, workflowID string, request DeleteRequest) (WriteResult, error) {
-	return WriteResult{}, errTodo
-}
-
-// RevertSchedule ends an override.
-func (m *Manager) RevertSchedule(ctx context.Context, workflowID string, request Request) (WriteResult, error) {
-	return WriteResult{}, errTodo
-}
-
-// TriggerSchedule starts a run now.
-func (m *Manager) TriggerSchedule(ctx context.Context, workflowID string, request TriggerRequest) (WriteResult, error) {
-	return WriteResult{}, errTodo
-}
-
-// BackfillSchedule starts the runs of a window.
-func (m *Manager) BackfillSchedule(ctx context.Context, workflowID string, request BackfillRequest) (WriteResult, error) {
-	return WriteResult{}, errTodo
-}
-
-// ListRuns asks Temporal for the runs of a schedule.
-func (m *Manager) ListRuns(ctx context.Context, workflowID string, options RunsOptions) (RunsResult, error) {
-	return RunsResult{}, errTodo
-}
-
-// Status is the reconciler's status query.
-func (m *Manager) Status(ctx context.Context) (workflows.Status, error) {
-	return workflows.Status{}, errTodo
-}
-
-// Outcome is what became of a request.
-func (m *Manager) Outcome(ctx context.Context, requestID string) (workflows.Outcome, error) {
-	return workflows.Outcome{}, errTodo
+func (m *Manager) desired() (*config.Project, map[string]config.Workflow) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.project, m.byID
 }

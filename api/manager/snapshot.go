@@ -1,0 +1,178 @@
+package manager
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/workflows"
+)
+
+const (
+	// refreshEvery is the pause between two reads of Temporal's list, for each page of it: the list of
+	// a namespace is limited to ten pages a second in production, for all that read it
+	// (docs/temporal.md, "List limits").
+	refreshEvery = 2 * time.Second
+	// listPage is how many schedules a page of Temporal's list has.
+	listPage = 1000
+	// ownFor is how long an own write outweighs a list that contradicts it.
+	ownFor = 30 * time.Second
+	// statusesAtOnce bounds the runs whose status is asked for in one refresh.
+	statusesAtOnce = 50
+)
+
+// snapshot is the list of schedules as last read, corrected by own writes.
+type snapshot struct {
+	mu         sync.RWMutex
+	entries    map[string]activities.Listed
+	overrides  map[string]workflows.ActiveOverride
+	writes     map[string]ownWrite
+	ended      map[string]string // the status of runs that have ended, by run id
+	observedAt time.Time
+}
+
+// ownWrite is what this process did to a schedule, until the list shows it.
+type ownWrite struct {
+	at      time.Time
+	deleted bool
+	paused  bool
+}
+
+func (s *snapshot) init() {
+	s.entries, s.overrides = map[string]activities.Listed{}, map[string]workflows.ActiveOverride{}
+	s.writes, s.ended = map[string]ownWrite{}, map[string]string{}
+}
+
+// own remembers an own write.
+func (s *snapshot) own(workflowID string, action workflows.OverrideAction, wanted bool) {
+	write := ownWrite{at: time.Now(), deleted: action == workflows.ActionDelete}
+	write.paused = action == workflows.ActionPause || action == workflows.ActionRevert && !wanted
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes[workflowID] = write
+}
+
+func (s *snapshot) has(workflowID string) (known, ready bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, known = s.entries[workflowID]
+	return known, !s.observedAt.IsZero()
+}
+
+// entry is a schedule as far as this process knows.
+func (s *snapshot) entry(workflowID string, now time.Time) (entry activities.Listed, override *workflows.ActiveOverride, found bool) {
+	entry, found = s.entries[workflowID]
+	if o, ok := s.overrides[workflowID]; ok {
+		override = &o
+	}
+	if write, ok := s.writes[workflowID]; ok && now.Sub(write.at) < ownFor {
+		entry.Paused = write.paused
+		found = !write.deleted && (found || entry.ScheduleID != "")
+		if write.deleted && override == nil {
+			override = &workflows.ActiveOverride{WorkflowID: workflowID, Action: workflows.ActionDelete, Since: write.at}
+		}
+	}
+	return entry, override, found
+}
+
+// replace takes a new list over. Own writes that it shows are forgotten.
+func (s *snapshot) replace(entries map[string]activities.Listed, overrides map[string]workflows.ActiveOverride, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entries, s.overrides, s.observedAt = entries, overrides, at
+	maps.DeleteFunc(s.writes, func(id string, write ownWrite) bool {
+		entry, found := entries[id]
+		shown := found != write.deleted && (write.deleted || entry.Paused == write.paused)
+		return shown || at.Sub(write.at) >= ownFor
+	})
+}
+
+// Run keeps the snapshot fresh until ctx ends.
+func (m *Manager) Run(ctx context.Context) {
+	for {
+		pages, err := m.refresh(ctx)
+		if err != nil && ctx.Err() == nil {
+			m.logger.Error("reading the list of schedules", "project", m.name, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Duration(pages) * refreshEvery):
+		}
+	}
+}
+
+// refresh reads Temporal's list and the reconciler's overrides once.
+func (m *Manager) refresh(ctx context.Context) (pages int, err error) {
+	at := time.Now()
+	listed, err := m.server.List(ctx, m.name, nil)
+	if err != nil {
+		return 1, err
+	}
+	entries := make(map[string]activities.Listed, len(listed))
+	for _, entry := range listed {
+		if entry.OwnedBy(m.name) {
+			entries[entry.WorkflowID] = entry
+		} else if id, ok := activities.WorkflowIDOf(m.name, entry.ScheduleID); ok {
+			entries[id] = entry // perhaps somebody else's under an ID that we want
+		}
+	}
+	overrides, err := m.readOverrides(ctx)
+	if err != nil {
+		m.logger.Debug("reading the overrides", "project", m.name, "error", err)
+		overrides = map[string]workflows.ActiveOverride{} // paused-versus-YAML still shows
+	}
+	m.resolve(ctx, entries)
+	m.snapshot.replace(entries, overrides, at)
+	return 1 + len(listed)/listPage, nil
+}
+
+func (m *Manager) readOverrides(ctx context.Context) (map[string]workflows.ActiveOverride, error) {
+	overrides := map[string]workflows.ActiveOverride{}
+	query := workflows.OverridesQuery{PageSize: listPage}
+	for {
+		var page workflows.OverridesPage
+		if err := m.query(ctx, &page, workflows.QueryOverrides, query); err != nil {
+			return nil, err
+		}
+		for _, o := range page.Overrides {
+			overrides[o.WorkflowID] = o
+		}
+		if page.After == "" {
+			return overrides, nil
+		}
+		query.After = page.After
+	}
+}
+
+// resolve asks for the status of runs that the list calls running: a schedule looks at its last run
+// only when it needs to. Statuses of ended runs are kept, so that each run is asked about until it ends.
+func (m *Manager) resolve(ctx context.Context, entries map[string]activities.Listed) {
+	ended := make(map[string]string, len(m.snapshot.ended))
+	asked := 0
+	for _, id := range slices.Sorted(maps.Keys(entries)) {
+		entry := entries[id]
+		if entry.LastRun == nil || entry.LastRun.Status != activities.StatusRunning {
+			continue
+		}
+		run := *entry.LastRun
+		status, known := m.snapshot.ended[run.RunID]
+		if !known && asked < statusesAtOnce {
+			asked++
+			var err error
+			if status, err = m.server.CurrentStatus(ctx, run.WorkflowID); err != nil {
+				return
+			}
+		}
+		if status != "" && status != activities.StatusRunning {
+			ended[run.RunID] = status
+			run.Status = status
+			entry.LastRun = &run
+			entries[id] = entry
+		}
+	}
+	m.snapshot.ended = ended
+}

@@ -1,0 +1,210 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/compozy/schedules/config"
+	"github.com/compozy/schedules/workflows"
+)
+
+const (
+	// firstAsk and lastAsk bound the pause between two questions for an outcome.
+	firstAsk = 5 * time.Millisecond
+	lastAsk  = 100 * time.Millisecond
+	// signalTimeout bounds the signal, and askTimeout one question.
+	signalTimeout = 10 * time.Second
+	askTimeout    = 5 * time.Second
+)
+
+// UpdateSchedule pauses or resumes a schedule until the next reload. It fails with ErrInvalid,
+// ErrNotFound, ErrConflict or ErrUnavailable.
+func (m *Manager) UpdateSchedule(ctx context.Context, workflowID string, request UpdateRequest) (WriteResult, error) {
+	if request.Enabled == nil {
+		return WriteResult{}, fmt.Errorf("%w: enabled is missing: true resumes, false pauses", ErrInvalid)
+	}
+	action := workflows.ActionPause
+	if *request.Enabled {
+		action = workflows.ActionResume
+	}
+	return m.override(ctx, workflowID, action, request.Request, request.ExpiresIn, request.Hold)
+}
+
+// DeleteSchedule removes a schedule until the next reload.
+func (m *Manager) DeleteSchedule(ctx context.Context, workflowID string, request DeleteRequest) (WriteResult, error) {
+	return m.override(ctx, workflowID, workflows.ActionDelete, request.Request, request.ExpiresIn, request.Hold)
+}
+
+// RevertSchedule ends an override: back to the YAML now.
+func (m *Manager) RevertSchedule(ctx context.Context, workflowID string, request Request) (WriteResult, error) {
+	return m.override(ctx, workflowID, workflows.ActionRevert, request, 0, false)
+}
+
+func (m *Manager) override(
+	ctx context.Context, workflowID string, action workflows.OverrideAction, request Request, expires time.Duration, hold bool,
+) (WriteResult, error) {
+	if expires < 0 {
+		return WriteResult{}, fmt.Errorf("%w: expires_in is negative", ErrInvalid)
+	}
+	if err := m.exists(workflowID); err != nil {
+		return WriteResult{}, err
+	}
+	requestID := requestIDOf(request)
+	result, err := m.write(ctx, requestID, workflows.SignalOverride, workflows.Override{
+		RequestID: requestID, WorkflowID: workflowID, Action: action, Reason: request.Reason, Actor: request.Actor,
+		ExpiresIn: config.Duration(expires), Hold: hold,
+	})
+	if err != nil {
+		return result, fmt.Errorf("%s workflow %s: %w", action, workflowID, err)
+	}
+	if result.Status == workflows.OutcomeApplied {
+		m.snapshot.own(workflowID, action, m.wanted(workflowID))
+	}
+	if info, ok := m.shown(workflowID, time.Now()); ok {
+		result.Schedule = &info
+	}
+	return result, nil
+}
+
+// wanted is the YAML's wish for a workflow's schedule.
+func (m *Manager) wanted(workflowID string) bool {
+	_, byID := m.desired()
+	w, ok := byID[workflowID]
+	return ok && w.Schedule.IsEnabled()
+}
+
+// exists refuses ids that neither the YAML nor Temporal's list has. A list that was not read yet
+// refuses none: the reconciler knows better.
+func (m *Manager) exists(workflowID string) error {
+	_, byID := m.desired()
+	if _, ok := byID[workflowID]; ok {
+		return nil
+	}
+	if known, ready := m.snapshot.has(workflowID); known || !ready {
+		return nil
+	}
+	return fmt.Errorf("%w: project %s has no schedule of a workflow %q", ErrNotFound, m.name, workflowID)
+}
+
+// TriggerSchedule starts a run now, once for each request id.
+func (m *Manager) TriggerSchedule(ctx context.Context, workflowID string, request TriggerRequest) (WriteResult, error) {
+	return m.run(ctx, request.Request, workflows.Run{
+		WorkflowID: workflowID, Action: workflows.ActionTrigger, OverlapPolicy: request.OverlapPolicy,
+	})
+}
+
+// BackfillSchedule starts the runs that the schedule would have started in a window, once for each
+// request id.
+func (m *Manager) BackfillSchedule(ctx context.Context, workflowID string, request BackfillRequest) (WriteResult, error) {
+	if !request.StartAt.Before(request.EndAt) {
+		return WriteResult{}, fmt.Errorf("%w: start_at must be before end_at", ErrInvalid)
+	}
+	return m.run(ctx, request.Request, workflows.Run{
+		WorkflowID: workflowID, Action: workflows.ActionBackfill, OverlapPolicy: request.OverlapPolicy,
+		StartAt: request.StartAt, EndAt: request.EndAt,
+	})
+}
+
+func (m *Manager) run(ctx context.Context, request Request, message workflows.Run) (WriteResult, error) {
+	if message.OverlapPolicy != "" && !slices.Contains(config.OverlapPolicies(), message.OverlapPolicy) {
+		return WriteResult{}, fmt.Errorf("%w: unknown overlap_policy %q: use one of %v", ErrInvalid, message.OverlapPolicy, config.OverlapPolicies())
+	}
+	if err := m.exists(message.WorkflowID); err != nil {
+		return WriteResult{}, err
+	}
+	message.RequestID, message.Actor = requestIDOf(request), request.Actor
+	result, err := m.write(ctx, message.RequestID, workflows.SignalRun, message)
+	if err != nil {
+		return result, fmt.Errorf("%s workflow %s: %w", message.Action, message.WorkflowID, err)
+	}
+	return result, nil
+}
+
+// ReconcileSchedules asks the reconciler to reload its current revision. It does not wait for the pass:
+// Outcome tells how it ended.
+func (m *Manager) ReconcileSchedules(ctx context.Context, request ReconcileRequest) (WriteResult, error) {
+	requestID := requestIDOf(request.Request)
+	err := m.signal(ctx, workflows.SignalReload, workflows.Reload{
+		RequestID: requestID, Force: request.Force, Prune: request.Prune,
+	})
+	if err != nil {
+		return WriteResult{}, err
+	}
+	return WriteResult{RequestID: requestID, Status: workflows.OutcomeAccepted}, nil
+}
+
+func requestIDOf(request Request) string {
+	if request.RequestID != "" {
+		return request.RequestID
+	}
+	return uuid.NewString()
+}
+
+// write signals, then asks for the outcome for as long as the budget lasts. Once the signal is sent the
+// write will happen, so running out of budget is no error.
+func (m *Manager) write(ctx context.Context, requestID, signal string, message any) (WriteResult, error) {
+	if err := m.signal(ctx, signal, message); err != nil {
+		return WriteResult{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.budget)
+	defer cancel()
+	for pause := firstAsk; ; pause = min(2*pause, lastAsk) {
+		outcome, err := m.Outcome(ctx, requestID)
+		switch {
+		case err == nil && outcome.Status == workflows.OutcomeApplied:
+			return WriteResult{RequestID: requestID, Status: outcome.Status, Message: outcome.Message}, nil
+		case err == nil && outcome.Status == workflows.OutcomeFailed:
+			return WriteResult{}, failure(outcome)
+		case err != nil && ctx.Err() == nil:
+			m.logger.Warn("asking for the outcome of a request", "request_id", requestID, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return WriteResult{RequestID: requestID, Status: workflows.OutcomeAccepted}, nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (m *Manager) signal(ctx context.Context, name string, message any) error {
+	ctx, cancel := context.WithTimeout(ctx, signalTimeout)
+	defer cancel()
+	err := m.client.SignalWorkflow(ctx, workflows.ReconcilerID(m.name), "", name, message)
+	return explain("signal the reconciler", err)
+}
+
+// Status asks the reconciler.
+func (m *Manager) Status(ctx context.Context) (status workflows.Status, err error) {
+	return status, m.query(ctx, &status, workflows.QueryStatus)
+}
+
+// Outcome asks the reconciler what became of a request. An id that it does not know has the status
+// unknown: not arrived yet, or more than 1,000 requests ago.
+func (m *Manager) Outcome(ctx context.Context, requestID string) (workflows.Outcome, error) {
+	var outcomes []workflows.Outcome
+	if err := m.query(ctx, &outcomes, workflows.QueryOutcome, workflows.OutcomeQuery{RequestID: requestID}); err != nil {
+		return workflows.Outcome{}, err
+	}
+	if len(outcomes) != 1 {
+		return workflows.Outcome{}, errors.New("the reconciler answered another question")
+	}
+	return outcomes[0], nil
+}
+
+func (m *Manager) query(ctx context.Context, answer any, name string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	value, err := m.client.QueryWorkflow(ctx, workflows.ReconcilerID(m.name), "", name, args...)
+	if err != nil {
+		return explain("ask the reconciler", err)
+	}
+	if err := value.Get(answer); err != nil {
+		return fmt.Errorf("read the reconciler's answer to %s: %w", name, err)
+	}
+	return nil
+}
