@@ -118,8 +118,11 @@ type Described struct {
 // Write is something that the reconciler wrote a moment ago, which the list may not show yet.
 type Write struct {
 	WorkflowID string `json:"workflow_id"`
-	// Spec is the short spec hash written; empty for a delete.
+	// Spec is the short spec hash written; empty where only the paused state was, or for a delete.
 	Spec string `json:"spec,omitempty"`
+	// Paused is the paused state written, where one was.
+	Paused  *bool `json:"paused,omitempty"`
+	Deleted bool  `json:"deleted,omitempty"`
 }
 
 // Actual is everything known of the actual state when a plan is made.
@@ -218,7 +221,7 @@ func (p *planner) want(d Desired, entry Listed, found bool) {
 	switch {
 	case p.ended(d) && !(found && entry.OwnedBy(p.Project)):
 		p.plan.Counts.Ended++
-	case !found && wrote && write.Spec != "":
+	case !found && wrote && !write.Deleted:
 		p.doubt(d.ScheduleID) // written a moment ago, not listed yet
 	case !found:
 		p.create(d)
@@ -235,7 +238,8 @@ func (p *planner) want(d Desired, entry Listed, found bool) {
 // ago: then it shows the past, or someone came after us.
 func (p *planner) contradicts(write Write, entry Listed) bool {
 	note, ok := p.note(entry.Note)
-	return write.Spec == "" || !ok || note.Hash != write.Spec
+	return write.Deleted || write.Spec != "" && (!ok || note.Hash != write.Spec) ||
+		write.Paused != nil && entry.Paused != *write.Paused
 }
 
 func (p *planner) wantListed(d Desired, entry Listed) {
@@ -323,7 +327,7 @@ func (p *planner) unwanted(entry Listed) {
 		}
 		return
 	}
-	if write, wrote := p.recent[entry.WorkflowID]; wrote && write.Spec == "" {
+	if write, wrote := p.recent[entry.WorkflowID]; wrote && write.Deleted {
 		p.doubt(entry.ScheduleID) // deleted a moment ago, still listed
 		return
 	}

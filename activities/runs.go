@@ -24,14 +24,7 @@ func RunStatus(status enumspb.WorkflowExecutionStatus) string {
 		return ""
 	}
 	name := enumspb.WorkflowExecutionStatus_name[int32(status)]
-	var b strings.Builder
-	for i, r := range name {
-		if i > 0 && r >= 'A' && r <= 'Z' {
-			b.WriteByte('_')
-		}
-		b.WriteRune(r)
-	}
-	return strings.ToLower(b.String())
+	return strings.ToLower(strings.TrimPrefix(name, "WORKFLOW_EXECUTION_STATUS_"))
 }
 
 // CurrentStatus asks for the status of the latest run of a workflow execution: that of a retry or of a

@@ -171,8 +171,12 @@ func (r *reconciler) startRuns(ctx workflow.Context, m Run) {
 func (r *reconciler) change(ctx workflow.Context, in activities.OverrideInput) (result activities.OverrideResult, err error) {
 	in.RequestID = fmt.Sprintf("%s/%d", in.RequestID, r.nextSeq())
 	err = r.do(ctx, r.runtime.Override, in, fmt.Sprintf("%s %s", in.Action, in.WorkflowID), &result)
-	if err == nil && in.Action == ActionDelete && !result.Missing && !result.NotOwned {
-		r.wrote([]activities.Operation{{Kind: activities.Delete, WorkflowID: in.WorkflowID}}, nil, workflow.Now(ctx))
+	if err == nil && !result.Missing && !result.NotOwned {
+		write := activities.Write{WorkflowID: in.WorkflowID, Deleted: in.Action == ActionDelete}
+		if !write.Deleted {
+			write.Paused = &result.Paused
+		}
+		r.wroteOne(write, workflow.Now(ctx))
 	}
 	return result, err
 }

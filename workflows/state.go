@@ -152,11 +152,15 @@ func (s *State) wrote(operations []activities.Operation, problems []activities.P
 	}
 	for _, op := range operations {
 		if !failed[op.WorkflowID] {
-			s.Recent = append(s.Recent, RecentWrite{
-				Write: activities.Write{WorkflowID: op.WorkflowID, Spec: op.Spec}, At: now,
-			})
+			s.wroteOne(activities.Write{
+				WorkflowID: op.WorkflowID, Spec: op.Spec, Paused: op.Paused, Deleted: op.Kind == activities.Delete,
+			}, now)
 		}
 	}
+}
+
+func (s *State) wroteOne(write activities.Write, now time.Time) {
+	s.Recent = append(s.Recent, RecentWrite{Write: write, At: now})
 	if surplus := len(s.Recent) - maxRecent; surplus > 0 {
 		s.Recent = slices.Delete(s.Recent, 0, surplus)
 	}
