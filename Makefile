@@ -13,8 +13,8 @@ WORKFLOWCHECK := bin/workflowcheck
 # A `temporal` on PATH is used; else the pinned one of go.tool.mod is built (some minutes, once).
 TEMPORAL := $(if $(shell command -v temporal 2>/dev/null),,bin/temporal)
 
-SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './bin/*') \
-           $(wildcard api/*.yaml) go.mod go.sum
+# What goes into bin/schedules: Go code, and the files below api/ that it embeds.
+SOURCES := $(shell find . -name '*.go' -not -name '*_test.go') $(shell find api -type f) go.mod go.sum
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test lint bench clean

@@ -38,8 +38,12 @@ func (n Note) String() string {
 		state = "paused"
 	}
 	lead := strings.TrimSpace(n.Lead)
-	if lead != "" {
+	switch {
+	case lead == "":
+	case strings.HasSuffix(lead, "."):
 		lead += " "
+	default:
+		lead += ". "
 	}
 	return fmt.Sprintf("%sManaged by compozy-schedules (project %s), %s in git. spec:%s", lead, n.Project, state, n.Hash)
 }

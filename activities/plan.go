@@ -62,12 +62,12 @@ type Problem struct {
 	Message    string      `json:"message"`
 }
 
-// Counts are what a pass found before it changed anything.
+// Counts are what a plan is about.
 type Counts struct {
 	// Desired is how many schedules the YAML wants; Owned how many of ours Temporal has.
 	Desired int `json:"desired"`
 	Owned   int `json:"owned"`
-	// Paused is how many owned schedules are paused.
+	// Paused is how many of them are paused, or will be created paused.
 	Paused int `json:"paused"`
 	// Unchanged is how many are as the YAML says. Ended are those with an end_at in the past, which are
 	// not created again.
@@ -341,6 +341,9 @@ func (p *planner) ended(d Desired) bool {
 func (p *planner) create(d Desired) {
 	p.plan.Counts.Create++
 	op := Operation{Kind: Create, WorkflowID: d.WorkflowID, Spec: d.Hash}
+	if !d.Enabled {
+		p.plan.Counts.Paused++
+	}
 	if override, ok := p.Overrides[d.WorkflowID]; ok {
 		paused := override == Pause
 		op.Paused = &paused

@@ -16,7 +16,6 @@ import (
 
 	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/config"
-	"github.com/compozy/schedules/worker"
 	"github.com/compozy/schedules/workflows"
 )
 
@@ -117,8 +116,7 @@ func devSession(ctx context.Context, env Environment, settings config.Settings, 
 		return err
 	}
 	temporal.HostPort, temporal.Namespace = "127.0.0.1:"+strconv.Itoa(options.port), client.DefaultNamespace
-	quiet := temporal
-	c, err := connectQuietly(ctx, quiet)
+	c, err := connectQuietly(ctx, temporal)
 	if err != nil {
 		return ignoreStop(ctx, err)
 	}
@@ -129,12 +127,12 @@ func devSession(ctx context.Context, env Environment, settings config.Settings, 
 	revisions := make(chan *config.Project, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- worker.Run(ctx, worker.Options{
-			Client: c, Namespace: temporal.Namespace, Settings: settings, Logger: logger,
-			OnRevision: func(project *config.Project) { replace(revisions, project) },
-		}, project, env.Hangup)
+		done <- process{
+			temporal: temporal, settings: settings, logger: logger, hangup: env.Hangup,
+			onRevision: func(project *config.Project) { replace(revisions, project) },
+		}.run(ctx, project)
 	}()
-	d := devView{env: env, client: c, options: options, standIn: standIn}
+	d := devView{env: env, client: c, options: options, standIn: standIn, settings: settings}
 	for {
 		select {
 		case err := <-done:
@@ -162,13 +160,6 @@ func replace(revisions chan *config.Project, project *config.Project) {
 	}
 }
 
-func ignoreStop(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
 // connectQuietly waits for our own server, whose refusals while it starts are no news.
 func connectQuietly(ctx context.Context, options client.Options) (client.Client, error) {
 	for {
@@ -186,11 +177,12 @@ func connectQuietly(ctx context.Context, options client.Options) (client.Client,
 
 // devView shows a person what `dev` does.
 type devView struct {
-	env     Environment
-	client  client.Client
-	options devOptions
-	standIn *standIn
-	shown   bool
+	env      Environment
+	client   client.Client
+	options  devOptions
+	settings config.Settings
+	standIn  *standIn
+	shown    bool
 }
 
 // show waits until a revision is in sync and prints its schedules.
@@ -297,6 +289,8 @@ func roughly(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return d.Round(time.Second).String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
 	case d < day:
 		return fmt.Sprintf("%dh %dm", int(d.Hours()), int(d.Minutes())%60)
 	default:
@@ -310,6 +304,9 @@ func (d *devView) printAddresses(project *config.Project) {
 	fmt.Fprintf(table, "\nTemporal UI\t%s/workflows\n", ui)
 	fmt.Fprintf(table, "schedules\t%s/schedules\n", ui)
 	fmt.Fprintf(table, "reconciler\t%s/workflows/%s\n", ui, workflows.ReconcilerID(project.Name))
+	if d.settings.API {
+		fmt.Fprintf(table, "REST API\thttp://%s/api/v0/docs\n", d.settings.Listen)
+	}
 	fmt.Fprintf(table, "Temporal\t127.0.0.1:%d\n", d.options.port)
 	table.Flush()
 	fmt.Fprintf(d.env.Out, "\nEdit the files in %s and watch the schedules follow. Ctrl-C ends everything.\n", project.Dir)

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/compozy/schedules/config"
-	"github.com/compozy/schedules/worker"
 )
 
 func newServe(env Environment) *cobra.Command {
@@ -44,15 +43,5 @@ func serve(env Environment, settings config.Settings, logger *slog.Logger) error
 	if err != nil {
 		return err
 	}
-	client, err := worker.Connect(env.Context, options, logger)
-	if env.Context.Err() != nil {
-		return nil // asked to stop while it waited
-	}
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return worker.Run(env.Context, worker.Options{
-		Client: client, Namespace: options.Namespace, Settings: settings, Logger: logger,
-	}, project, env.Hangup)
+	return process{temporal: options, settings: settings, logger: logger, hangup: env.Hangup}.run(env.Context, project)
 }

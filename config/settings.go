@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +36,25 @@ type Settings struct {
 	TemporalRPS float64 `koanf:"temporal_rps"`
 	// Watch makes changed files take effect by themselves. SIGHUP does it in any case.
 	Watch bool `koanf:"watch"`
+	// Worker runs the reconciler and the schedules' activities; API serves the REST API. A process does
+	// at least one of them.
+	Worker bool `koanf:"worker"`
+	API    bool `koanf:"api"`
+	// Listen is the API's host:port. Without API keys and JWTs it must be loopback.
+	Listen string `koanf:"listen"`
+	// RateLimit is how many requests a minute a client of the API may send. 0: no limit.
+	RateLimit int `koanf:"rate_limit"`
+	// TrustedProxies are the addresses and ranges whose X-Forwarded-For names the client.
+	TrustedProxies []string `koanf:"trusted_proxies"`
+	// APIKeys are the keys that the API accepts.
+	APIKeys []APIKey `koanf:"api_keys"`
+	// JWTIssuer, JWTAudience and JWTJWKSURL make the API accept OIDC access tokens: who must have issued
+	// them, for whom, and where the issuer's public keys are. All three or none.
+	JWTIssuer   string `koanf:"jwt_issuer"`
+	JWTAudience string `koanf:"jwt_audience"`
+	JWTJWKSURL  string `koanf:"jwt_jwks_url"`
+	// JWTAlgorithms are the accepted signature algorithms.
+	JWTAlgorithms []string `koanf:"jwt_algorithms"`
 	// LogLevel is debug, info, warn or error. LogFormat is text, json or auto: text on a terminal.
 	LogLevel  string `koanf:"log_level"`
 	LogFormat string `koanf:"log_format"`
@@ -43,6 +64,8 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		Project: ".", ResyncInterval: time.Minute, MaxPrune: 30, TemporalRPS: 1000, Watch: true,
+		Worker: true, API: true, Listen: "127.0.0.1:8080", RateLimit: 100, TrustedProxies: []string{},
+		APIKeys: []APIKey{}, JWTAlgorithms: []string{"RS256", "ES256"},
 		LogLevel: "info", LogFormat: "auto",
 	}
 }
@@ -62,6 +85,9 @@ func AddFlags(flags *pflag.FlagSet) {
 	flags.Int("max-prune", d.MaxPrune, "percent of the schedules that a reload may delete by itself; five may always be")
 	flags.Float64("temporal-rps", d.TemporalRPS, "limit of calls of Temporal's schedule service a second")
 	flags.Bool("watch", d.Watch, "let changed files take effect by themselves")
+	flags.Bool("worker", d.Worker, "run the reconciler and the schedules' activities")
+	flags.Bool("api", d.API, "serve the REST API")
+	addAPIFlags(flags, d)
 	flags.String("log-level", d.LogLevel, "debug, info, warn or error")
 	flags.String("log-format", d.LogFormat, "text, json or auto (text on a terminal)")
 }
@@ -125,7 +151,7 @@ func loadEnviron(k *koanf.Koanf, known, environ []string) error {
 		TransformFunc: func(name, value string) (string, any) {
 			key := strings.ToLower(strings.TrimPrefix(name, envPrefix))
 			switch {
-			case isServiceLink(key):
+			case isServiceLink(key, value):
 				return "", nil
 			case !slices.Contains(known, key):
 				unknown = append(unknown, name)
@@ -144,16 +170,21 @@ func loadEnviron(k *koanf.Koanf, known, environ []string) error {
 	return nil
 }
 
-// isServiceLink recognizes the variables that Kubernetes sets in every pod where a Service is named
-// `schedules` (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
-func isServiceLink(key string) bool {
-	return key == "port" || strings.HasPrefix(key, "port_") || strings.HasPrefix(key, "service_")
+// serviceLink is the rest of the name of a variable that Kubernetes sets in every pod of a namespace where
+// a Service is named `schedules` or `schedules-…`
+// (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+var serviceLink = regexp.MustCompile(
+	`^(.+_)?(service_host|service_port(_.+)?|port_[0-9]+_(tcp|udp|sctp)(_(proto|port|addr))?)$`)
+
+func isServiceLink(key, value string) bool {
+	isPort := key == "port" || strings.HasSuffix(key, "_port")
+	return serviceLink.MatchString(key) || isPort && strings.Contains(value, "://")
 }
 
 func decodeSettings(k *koanf.Koanf, known []string) (Settings, error) {
 	var settings Settings
 	err := k.UnmarshalWithConf("", &settings, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
-		DecodeHook:       mapstructure.StringToTimeDurationHookFunc(),
+		DecodeHook:       mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), listHook()),
 		ErrorUnused:      true,
 		WeaklyTypedInput: true,
 		Result:           &settings,
@@ -176,10 +207,15 @@ func (s Settings) validate() error {
 	refuse(s.Generation < 0, "generation %d: use 0 or more", s.Generation)
 	refuse(s.ResyncInterval < time.Second, "resync_interval %s: use at least 1s", s.ResyncInterval)
 	refuse(s.MaxPrune < 1 || s.MaxPrune > 100, "max_prune %d: use 1 to 100 percent", s.MaxPrune)
-	refuse(s.TemporalRPS <= 0, "temporal_rps %g: use more than 0 calls a second", s.TemporalRPS)
+	// Not above 0: NaN neither.
+	refuse(!(s.TemporalRPS > 0) || math.IsInf(s.TemporalRPS, 1), "temporal_rps %g: use more than 0 calls a second", s.TemporalRPS)
 	refuse(!slices.Contains([]string{"debug", "info", "warn", "error"}, s.LogLevel),
 		"log_level %q: use debug, info, warn or error", s.LogLevel)
 	refuse(!slices.Contains([]string{"text", "json", "auto"}, s.LogFormat), "log_format %q: use text, json or auto", s.LogFormat)
+	refuse(!s.Worker && !s.API, "worker %t and api are both off: leave one on", s.Worker)
+	if err := s.ValidateAPI(); err != nil {
+		problems = append(problems, err)
+	}
 	if len(problems) > 0 {
 		return fmt.Errorf("invalid settings: %w", errors.Join(problems...))
 	}

@@ -96,7 +96,7 @@ func dayWords(s *cron.SpecSchedule) (string, bool) {
 		return "", false
 	case dom == everyDOM && dow == everyDOW:
 		return "", true
-	case dow == everyDOW && bits.OnesCount64(dom) == 1:
+	case dow == everyDOW && s.Dow&starBit != 0 && bits.OnesCount64(dom) == 1:
 		return fmt.Sprintf(" on day %d of the month", bits.TrailingZeros64(dom)), true
 	case dom == everyDOM && s.Dom&starBit != 0:
 		return " on " + weekdays(dow), true

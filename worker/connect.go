@@ -12,21 +12,20 @@ import (
 // connectEvery is the pause between two tries to reach Temporal.
 const connectEvery = 2 * time.Second
 
-// Connect dials Temporal until it answers or ctx ends: a process that starts before its Temporal waits
-// for it. Each new reason why it cannot is logged once.
-func Connect(ctx context.Context, options client.Options, logger *slog.Logger) (client.Client, error) {
-	var c client.Client
-	err := until(ctx, connectEvery, func(ctx context.Context) (err error) {
-		c, err = client.DialContext(ctx, options)
+// Wait returns when Temporal answers or ctx ends: a process that starts before its Temporal waits for
+// it. Each new reason why it cannot go on is logged once. c may be a lazy client.
+func Wait(ctx context.Context, c client.Client, address string, logger *slog.Logger) error {
+	err := until(ctx, connectEvery, func(ctx context.Context) error {
+		_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err
 	}, func(err error) {
-		logger.Warn("waiting for Temporal", "address", options.HostPort, "error", err)
+		logger.Warn("waiting for Temporal", "address", address, "error", err)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connect to Temporal at %s: %w", options.HostPort, err)
+		return fmt.Errorf("wait for Temporal at %s: %w", address, err)
 	}
-	logger.Info("connected to Temporal", "address", options.HostPort, "namespace", options.Namespace)
-	return c, nil
+	logger.Info("connected to Temporal", "address", address)
+	return nil
 }
 
 // until calls f every interval until it succeeds or ctx ends; report is told each error that differs

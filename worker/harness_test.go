@@ -106,7 +106,7 @@ func serve(t testing.TB, namespace string, c client.Client, f files, change ...f
 	done := make(chan error, 1)
 	go func() {
 		done <- worker.Run(ctx, worker.Options{
-			Client: c, Namespace: namespace, Settings: settings,
+			Client: c, Server: worker.NewServer(c, namespace, project.Name, settings), Settings: settings,
 			Logger: slog.New(slog.NewTextHandler(r.log, nil)),
 		}, project, r.hangup)
 	}()

@@ -32,10 +32,11 @@ const (
 
 // Options of a process.
 type Options struct {
-	Client    client.Client
-	Namespace string
-	Settings  config.Settings
-	Logger    *slog.Logger
+	Client client.Client
+	// Server is Temporal's schedule service of the client's namespace. See NewServer.
+	Server   *activities.Server
+	Settings config.Settings
+	Logger   *slog.Logger
 	// OnRevision is told each project that takes effect, the first one too. Optional.
 	OnRevision func(*config.Project)
 }
@@ -43,25 +44,32 @@ type Options struct {
 // process is one worker process of one project.
 type process struct {
 	Options
-	server  *activities.Server
 	project *config.Project
 	// revision polls the activity queue of the loaded revision.
 	revision sdkworker.Worker
+	// invalid is true while the files are not what is in force.
+	invalid bool
+}
+
+// NewServer makes the schedule service that one process calls, within its rate limit.
+func NewServer(c client.Client, namespace, project string, settings config.Settings) *activities.Server {
+	limiter := rate.NewLimiter(rate.Limit(settings.TemporalRPS), burst(settings.TemporalRPS))
+	return activities.NewServer(c.WorkflowService(), namespace, identity(project), limiter)
 }
 
 // Run serves the project until ctx ends. reload asks it to read the files again, as SIGHUP does. The
-// project must have been loaded by the caller: a process never starts with invalid files.
+// project must have been loaded by the caller: a process never starts with invalid files. With the
+// setting worker off it only follows the files.
 func Run(ctx context.Context, options Options, project *config.Project, reload <-chan struct{}) error {
 	p := &process{Options: options}
-	limiter := rate.NewLimiter(rate.Limit(options.Settings.TemporalRPS), burst(options.Settings.TemporalRPS))
-	p.server = activities.NewServer(options.Client.WorkflowService(), options.Namespace, identity(project.Name), limiter)
-
-	reconciler := newReconcilerWorker(options.Client, activities.NewRuntime(p.server, project.Name), project.Name)
-	if err := reconciler.Start(); err != nil {
-		return fmt.Errorf("start the worker of queue %s: %w", workflows.TaskQueue(project.Name), err)
+	if options.Settings.Worker {
+		reconciler := newReconcilerWorker(options.Client, activities.NewRuntime(options.Server, project.Name), project.Name)
+		if err := reconciler.Start(); err != nil {
+			return fmt.Errorf("start the worker of queue %s: %w", workflows.TaskQueue(project.Name), err)
+		}
+		defer reconciler.Stop()
+		defer p.stopRevision()
 	}
-	defer reconciler.Stop()
-	defer p.stopRevision()
 	if err := p.publish(ctx, project); err != nil {
 		return ignoreEnd(ctx, err)
 	}
@@ -118,6 +126,8 @@ func (p *process) loop(ctx context.Context, reload <-chan struct{}) error {
 // last good revision stays.
 func (p *process) reload(ctx context.Context, asked bool) error {
 	project, err := config.Load(p.Settings.Project)
+	wasInvalid := p.invalid
+	p.invalid = err != nil
 	switch {
 	case err != nil:
 		LogInvalid(p.Logger, err)
@@ -130,8 +140,11 @@ func (p *process) reload(ctx context.Context, asked bool) error {
 		return nil
 	case project.Revision != p.project.Revision:
 		return p.publish(ctx, project)
-	case asked:
+	case asked && p.Settings.Worker:
 		return p.tell(ctx, project)
+	case wasInvalid:
+		p.Logger.Warn("the files are valid again and say what is in force", "project", project.Name,
+			"revision", config.Short(project.Revision))
 	}
 	return nil
 }
@@ -152,15 +165,19 @@ func LogInvalid(logger *slog.Logger, err error) {
 // publish makes a revision take effect: its worker first, so that the reconciler finds one; then the
 // reconciler is told; then the former revision's worker goes.
 func (p *process) publish(ctx context.Context, project *config.Project) error {
+	if p.OnRevision != nil {
+		p.OnRevision(project)
+	}
+	if !p.Settings.Worker {
+		p.project = project
+		return nil
+	}
 	former := p.revision
 	worker, err := p.startRevision(project)
 	if err != nil {
 		return err
 	}
 	p.project, p.revision = project, worker
-	if p.OnRevision != nil {
-		p.OnRevision(project)
-	}
 	err = p.tell(ctx, project)
 	if former != nil {
 		former.Stop()
@@ -212,6 +229,9 @@ func SignalReload(ctx context.Context, c client.Client, project string, message 
 
 // supervise brings the reconciler back if somebody ended it.
 func (p *process) supervise(ctx context.Context) error {
+	if !p.Settings.Worker {
+		return nil
+	}
 	description, err := p.Client.DescribeWorkflowExecution(ctx, workflows.ReconcilerID(p.project.Name), "")
 	if err != nil {
 		if ctx.Err() == nil {
@@ -239,7 +259,7 @@ func newReconcilerWorker(c client.Client, runtime *activities.Runtime, project s
 }
 
 func (p *process) startRevision(project *config.Project) (sdkworker.Worker, error) {
-	a, err := activities.New(p.server, project)
+	a, err := activities.New(p.Server, project)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func TestRestart(t *testing.T) {
 		second := serve(t, namespace, c, f, func(s *config.Settings) { s.ResyncInterval = time.Second })
 		second.until("the note has its hash again", func(s workflows.Status) bool {
 			note, ok := activities.ParseNote(second.describe("one").Schedule.State.Note)
-			return ok && s.Phase == workflows.PhaseInSync && note.Lead == "maintenance by alice"
+			return ok && s.Phase == workflows.PhaseInSync && note.Lead == "maintenance by alice."
 		})
 		assert.True(t, second.describe("one").Schedule.State.Paused, "still paused")
 

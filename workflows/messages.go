@@ -75,17 +75,17 @@ const (
 type Phase string
 
 const (
-	// PhaseWaiting: no process has told the reconciler a revision yet.
+	// PhaseWaiting says that no process has told the reconciler a revision yet.
 	PhaseWaiting Phase = "waiting"
-	// PhaseReconciling: a pass is under way.
+	// PhaseReconciling says that a pass is under way.
 	PhaseReconciling Phase = "reconciling"
-	// PhaseInSync: Temporal is as the YAML says.
+	// PhaseInSync says that Temporal is as the YAML says.
 	PhaseInSync Phase = "in_sync"
-	// PhaseOutOfSync: something is not, see Problems and Message.
+	// PhaseOutOfSync says that something is not: see Problems and Message.
 	PhaseOutOfSync Phase = "out_of_sync"
-	// PhaseBlocked: the prune guard stopped the pass before any change, see Message.
+	// PhaseBlocked says that the prune guard stopped the pass before any change, see Message.
 	PhaseBlocked Phase = "blocked"
-	// PhaseNoWorker: no worker has the revision, so nothing was changed.
+	// PhaseNoWorker says that no worker has the revision, so nothing was changed.
 	PhaseNoWorker Phase = "no_worker"
 )
 
@@ -100,7 +100,7 @@ type Status struct {
 	Revision   string `json:"revision,omitempty"`
 	Applied    string `json:"applied,omitempty"`
 	Generation int64  `json:"generation,omitempty"`
-	// Counts are what the last pass found, before it changed anything.
+	// Counts are of the last pass: what it found and what it was to do. Owned is what there is since.
 	Counts   activities.Counts `json:"counts"`
 	LastPass *Pass             `json:"last_pass,omitempty"`
 	// Problems are at most activities.MaxProblems; ProblemCount counts all.

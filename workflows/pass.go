@@ -55,6 +55,7 @@ func (r *reconciler) pass(ctx workflow.Context) {
 		r.Waiting = append(waiting, r.Waiting...)
 		return // the next pass, of the new revision, tells what is so
 	}
+	r.Status.Counts.Owned += pass.Created - pass.Deleted
 	if err == nil {
 		r.Status.Applied = pass.Revision
 	} else {

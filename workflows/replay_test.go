@@ -106,7 +106,7 @@ func recordServe(t *testing.T, namespace string, c client.Client, dir string) (s
 	done := make(chan error, 1)
 	go func() {
 		done <- worker.Run(ctx, worker.Options{
-			Client: c, Namespace: namespace, Settings: settings, Logger: slog.New(slog.DiscardHandler),
+			Client: c, Server: worker.NewServer(c, namespace, project.Name, settings), Settings: settings, Logger: slog.New(slog.DiscardHandler),
 		}, project, nil)
 	}()
 	return func() {

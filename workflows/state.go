@@ -139,7 +139,7 @@ func (s *State) blocked(counts activities.Counts, operations []activities.Operat
 			names = append(names, op.WorkflowID)
 		}
 	}
-	return fmt.Sprintf("the reload would delete %d of %d schedules (%s …), more than the %d that the prune guard allows; "+
+	return fmt.Sprintf("this pass would delete %d of %d schedules (%s …), more than the %d that the prune guard allows; "+
 		"nothing was changed: bring the workflows back, or signal reload with {\"prune\":true}",
 		counts.Delete, counts.Owned, joinComma(names), allowed)
 }

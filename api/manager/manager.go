@@ -5,6 +5,7 @@ package manager
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -42,6 +43,8 @@ type Manager struct {
 	byID    map[string]config.Workflow
 
 	snapshot snapshot
+	// reconciled is true once the revision of this process's start has been applied.
+	reconciled atomic.Bool
 }
 
 // New makes a Manager. Its list is empty until Run has read Temporal once.

@@ -61,7 +61,7 @@ func newFixture(t *testing.T, name string, schedules map[string]string) fixture 
 	running.Go(func() { m.Run(ctx) })
 	running.Go(func() {
 		assert.NoError(t, worker.Run(ctx, worker.Options{
-			Client: c, Namespace: namespace, Settings: settings, Logger: slog.New(slog.DiscardHandler),
+			Client: c, Server: worker.NewServer(c, namespace, project.Name, settings), Settings: settings, Logger: slog.New(slog.DiscardHandler),
 			OnRevision: m.SetProject,
 		}, project, nil))
 	})

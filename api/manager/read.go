@@ -89,7 +89,7 @@ func (m *Manager) all(now time.Time) ([]ScheduleInfo, time.Time) {
 	}
 	infos := make([]ScheduleInfo, 0, len(ids))
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		entry, override, found := m.snapshot.entry(id, now)
+		entry, override, found := m.snapshot.entry(m.name, id, now)
 		infos = append(infos, render(m.name, id, workflowOf(byID, id), view{listed: entry, found: found, override: override}, now))
 	}
 	return infos, m.snapshot.observedAt
@@ -100,7 +100,7 @@ func (m *Manager) shown(workflowID string, now time.Time) (ScheduleInfo, bool) {
 	_, byID := m.desired()
 	m.snapshot.mu.RLock()
 	defer m.snapshot.mu.RUnlock()
-	entry, override, found := m.snapshot.entry(workflowID, now)
+	entry, override, found := m.snapshot.entry(m.name, workflowID, now)
 	w := workflowOf(byID, workflowID)
 	if !found && w == nil {
 		return ScheduleInfo{}, false

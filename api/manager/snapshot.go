@@ -39,6 +39,8 @@ type ownWrite struct {
 	at      time.Time
 	deleted bool
 	paused  bool
+	// override is what is in force since; nil after a revert.
+	override *workflows.ActiveOverride
 }
 
 func (s *snapshot) init() {
@@ -46,13 +48,21 @@ func (s *snapshot) init() {
 	s.writes, s.ended = map[string]ownWrite{}, map[string]string{}
 }
 
-// own remembers an own write.
-func (s *snapshot) own(workflowID string, action workflows.OverrideAction, wanted bool) {
-	write := ownWrite{at: time.Now(), deleted: action == workflows.ActionDelete}
-	write.paused = action == workflows.ActionPause || action == workflows.ActionRevert && !wanted
+// own remembers an own write that was applied; wanted is what the YAML says.
+func (s *snapshot) own(o workflows.Override, wanted bool, at time.Time) {
+	write := ownWrite{at: at, deleted: o.Action == workflows.ActionDelete}
+	write.paused = o.Action == workflows.ActionPause || o.Action == workflows.ActionRevert && !wanted
+	if o.Action != workflows.ActionRevert {
+		write.override = &workflows.ActiveOverride{
+			WorkflowID: o.WorkflowID, Action: o.Action, Actor: o.Actor, Reason: o.Reason, Since: at, Hold: o.Hold,
+		}
+		if o.ExpiresIn > 0 {
+			write.override.ExpiresAt = at.Add(time.Duration(o.ExpiresIn))
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writes[workflowID] = write
+	s.writes[o.WorkflowID] = write
 }
 
 func (s *snapshot) has(workflowID string) (known, ready bool) {
@@ -63,17 +73,20 @@ func (s *snapshot) has(workflowID string) (known, ready bool) {
 }
 
 // entry is a schedule as far as this process knows.
-func (s *snapshot) entry(workflowID string, now time.Time) (entry activities.Listed, override *workflows.ActiveOverride, found bool) {
+func (s *snapshot) entry(
+	project, workflowID string, now time.Time,
+) (entry activities.Listed, override *workflows.ActiveOverride, found bool) {
 	entry, found = s.entries[workflowID]
 	if o, ok := s.overrides[workflowID]; ok {
 		override = &o
 	}
 	if write, ok := s.writes[workflowID]; ok && now.Sub(write.at) < ownFor {
-		entry.Paused = write.paused
-		found = !write.deleted && (found || entry.ScheduleID != "")
-		if write.deleted && override == nil {
-			override = &workflows.ActiveOverride{WorkflowID: workflowID, Action: workflows.ActionDelete, Since: write.at}
+		if !found { // written, so it is there and ours, though the list does not show it yet
+			entry = activities.Listed{
+				ScheduleID: activities.ScheduleID(project, workflowID), Project: project, WorkflowID: workflowID, Owned: true,
+			}
 		}
+		entry.Paused, found, override = write.paused, !write.deleted, write.override
 	}
 	return entry, override, found
 }
@@ -92,11 +105,13 @@ func (s *snapshot) replace(entries map[string]activities.Listed, overrides map[s
 
 // Run keeps the snapshot fresh until ctx ends.
 func (m *Manager) Run(ctx context.Context) {
+	failing := false
 	for {
 		pages, err := m.refresh(ctx)
-		if err != nil && ctx.Err() == nil {
-			m.logger.Error("reading the list of schedules", "project", m.name, "error", err)
+		if err != nil && ctx.Err() == nil && !failing {
+			m.logger.Error("cannot read the list of schedules, trying again", "project", m.name, "error", err)
 		}
+		failing = err != nil
 		select {
 		case <-ctx.Done():
 			return

@@ -55,15 +55,16 @@ func (m *Manager) override(
 		return WriteResult{}, err
 	}
 	requestID := requestIDOf(request)
-	result, err := m.write(ctx, requestID, workflows.SignalOverride, workflows.Override{
+	message := workflows.Override{
 		RequestID: requestID, WorkflowID: workflowID, Action: action, Reason: request.Reason, Actor: request.Actor,
 		ExpiresIn: config.Duration(expires), Hold: hold,
-	})
+	}
+	result, err := m.write(ctx, requestID, workflows.SignalOverride, message)
 	if err != nil {
 		return result, fmt.Errorf("%s workflow %s: %w", action, workflowID, err)
 	}
 	if result.Status == workflows.OutcomeApplied {
-		m.snapshot.own(workflowID, action, m.wanted(workflowID))
+		m.snapshot.own(message, m.wanted(workflowID), time.Now())
 	}
 	if info, ok := m.shown(workflowID, time.Now()); ok {
 		result.Schedule = &info

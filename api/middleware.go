@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+)
+
+// callKey is where a request's call is in echo's context.
+const callKey = "call"
+
+// call is what the middlewares know of a request.
+type call struct {
+	id        string
+	operation *operation // nil where openapi.yaml has none
+	principal *principal // nil until authenticated
+}
+
+func callOf(c echo.Context) *call {
+	known, ok := c.Get(callKey).(*call)
+	if !ok {
+		return &call{principal: &principal{name: anonymous}}
+	}
+	return known
+}
+
+// requestID matches what a client may send as X-Request-Id: nothing that a log or a header would have to
+// escape.
+func requestID() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$`) }
+
+// observe is the outermost middleware: it names the request, turns errors and panics into problems, and
+// logs the answer.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	valid := requestID()
+	return func(c echo.Context) error {
+		start := time.Now()
+		known := &call{id: c.Request().Header.Get("X-Request-Id"), operation: s.operations.find(c.Path(), c.Request().Method)}
+		if !valid.MatchString(known.id) {
+			known.id = uuid.NewString()
+		}
+		c.Set(callKey, known)
+		secure(c.Response().Header(), known.id)
+		err := s.recovering(next, c)
+		if err != nil {
+			err = s.answer(c, known, err)
+		}
+		s.log(c, known, start, err)
+		return nil
+	}
+}
+
+// secure sets what every answer has. Pages of other sites can neither frame an answer nor read it.
+func secure(header http.Header, id string) {
+	header.Set("X-Request-Id", id)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Cache-Control", "no-store")
+}
+
+// recovering turns a panic into an error whose text, stack included, only the log shows.
+func (s *Server) recovering(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		reason := recover()
+		if cause, ok := reason.(error); ok && errors.Is(cause, http.ErrAbortHandler) {
+			panic(reason) // how a handler asks net/http to drop the connection
+		}
+		if reason != nil {
+			err = fmt.Errorf("panic: %v\n%s", reason, debug.Stack())
+		}
+	}()
+	return next(c)
+}
+
+// answer sends the error's problem, unless an answer is on its way, and returns what the log shows.
+func (s *Server) answer(c echo.Context, known *call, err error) error {
+	p := toProblem(err)
+	if c.Response().Committed {
+		return err
+	}
+	if p.Status == http.StatusMethodNotAllowed {
+		p.with(echo.HeaderAllow, allowed(c))
+	}
+	if writeErr := p.write(c, known.id); writeErr != nil {
+		return errors.Join(err, writeErr)
+	}
+	return p
+}
+
+// allowed is echo's list of methods. OPTIONS comes first there for every path.
+func allowed(c echo.Context) string {
+	methods, _ := c.Get(echo.ContextKeyHeaderAllow).(string) //nolint:errcheck // empty where echo set none
+	return methods
+}
+
+func (s *Server) log(c echo.Context, known *call, start time.Time, err error) {
+	status, level := c.Response().Status, slog.LevelInfo
+	switch {
+	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
+		level = slog.LevelError
+	case known.operation != nil && strings.HasSuffix(known.operation.path, "z"):
+		level = slog.LevelDebug // probes come every few seconds
+	case status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+	}
+	attrs := []any{
+		"method", c.Request().Method, "path", c.Request().URL.Path, "status", status, "bytes", c.Response().Size,
+		"duration", time.Since(start), "request_id", known.id, "client", s.proxies.client(c.Request()).String(),
+	}
+	if known.principal != nil {
+		attrs = append(attrs, "actor", known.principal.name)
+	}
+	if err != nil {
+		attrs = append(attrs, "error", err)
+	}
+	s.logger.Log(c.Request().Context(), level, "answered", attrs...)
+}
+
+// guard refuses requests that a browser sends for another site's page.
+func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if isProbe(c) {
+			return next(c)
+		}
+		if s.auth.open {
+			if err := checkHost(c.Request()); err != nil {
+				return err
+			}
+		}
+		if err := s.crossOrigin.Check(c.Request()); err != nil {
+			return newProblem(kindCrossOrigin(), "a page of another site may not write; call the API from its own origin or without a browser").
+				because(err)
+		}
+		return next(c)
+	}
+}
+
+func isProbe(c echo.Context) bool { return c.Path() == "/healthz" || c.Path() == "/readyz" }
+
+// admit authenticates, counts and authorizes. Requests without a principal, refused ones too, count for
+// the address that they come from.
+func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		known := callOf(c)
+		if isProbe(c) {
+			return next(c)
+		}
+		client := clientKey(s.proxies.client(c.Request()))
+		var authErr error
+		if known.operation != nil && !known.operation.public() {
+			known.principal, authErr = s.auth.authenticate(c.Request())
+		}
+		if known.principal != nil && known.principal.client != "" {
+			client = known.principal.client
+		}
+		quota := s.limiter.take(client)
+		quota.show(c.Response().Header())
+		switch {
+		case !quota.allowed:
+			return quota.refused().because(authErr)
+		case authErr != nil:
+			return unauthorized(authErr)
+		case known.principal != nil:
+			if err := known.principal.authorize(known.operation.scope); err != nil {
+				return err
+			}
+		}
+		return next(c)
+	}
+}
+
+// check holds the request against openapi.yaml and gives its handling a time limit.
+func (s *Server) check(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if op := callOf(c).operation; op != nil {
+			if err := validate(c, op); err != nil {
+				return err
+			}
+		}
+		ctx, cancel := context.WithTimeout(c.Request().Context(), s.requestTimeout)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
