@@ -3,7 +3,9 @@ package activities
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -127,7 +129,7 @@ func timesText(spec *schedulepb.ScheduleSpec) string {
 		ExcludeStructuredCalendar: spec.GetExcludeStructuredCalendar(),
 	}
 	for _, calendar := range spec.GetStructuredCalendar() {
-		clone := proto.Clone(calendar).(*schedulepb.StructuredCalendarSpec)
+		clone := proto.CloneOf(calendar)
 		clone.Comment = ""
 		times.StructuredCalendar = append(times.StructuredCalendar, clone)
 	}
@@ -230,7 +232,8 @@ func compactJSON(text []byte) string {
 	var value any
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	if err := decoder.Decode(&value); err != nil {
+	err := decoder.Decode(&value)
+	if _, after := decoder.Token(); err != nil || !errors.Is(after, io.EOF) {
 		quoted, _ := json.Marshal(string(text)) // a string always marshals
 		return string(quoted)
 	}

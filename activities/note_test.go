@@ -13,22 +13,23 @@ func TestNote(t *testing.T) {
 	t.Run("Should be a sentence that ends in the hash", func(t *testing.T) {
 		assert.Equal(t, "Managed by compozy-schedules (project reports), enabled in git. spec:0123456789ab",
 			activities.Note{Project: "reports", Enabled: true, Hash: hash}.String())
-		assert.Equal(t, "Paused via UI Managed by compozy-schedules (project a-b), paused in git. spec:0123456789ab",
+		assert.Equal(t, "Paused via UI. Managed by compozy-schedules (project a-b), paused in git. spec:0123456789ab",
 			activities.Note{Lead: "Paused via UI", Project: "a-b", Hash: hash}.String())
 	})
 
 	roundTrips := []struct{ name, lead, want string }{
 		{"no lead", "", ""},
-		{"a lead", "Paused via UI", "Paused via UI"},
-		{"a lead of lines", "line one\nline two\r\n\n\tline three", "line one\nline two\r\n\n\tline three"},
-		{"a lead with white space around it", " \n paused \n\t", "paused"},
+		{"a lead, as a sentence", "Paused via UI", "Paused via UI."},
+		{"a lead that is a sentence", "Paused via UI.", "Paused via UI."},
+		{"a lead of lines", "line one\nline two\r\n\n\tline three", "line one\nline two\r\n\n\tline three."},
+		{"a lead with white space around it", " \n paused \n\t", "paused."},
 		{"a lead of white space only", " \n\t", ""},
-		{"a lead with other scripts", "停止中 – wegen Umbau 🚧", "停止中 – wegen Umbau 🚧"},
-		{"a lead that names a hash", "spec:000000000000", "spec:000000000000"},
+		{"a lead with other scripts", "停止中 – wegen Umbau 🚧", "停止中 – wegen Umbau 🚧."},
+		{"a lead that names a hash", "spec:000000000000", "spec:000000000000."},
 		{
 			"a lead that is another project's note",
 			activities.Note{Project: "other", Enabled: true, Hash: "ffffffffffff"}.String(),
-			activities.Note{Project: "other", Enabled: true, Hash: "ffffffffffff"}.String(),
+			activities.Note{Project: "other", Enabled: true, Hash: "ffffffffffff"}.String() + ".",
 		},
 	}
 	for _, test := range roundTrips {

@@ -218,7 +218,7 @@ func TestMakePlan(t *testing.T) {
 				case wrote:
 					request.Recent = []activities.Write{{WorkflowID: "w", Spec: d.Hash}}
 				case deleted:
-					request.Recent = []activities.Write{{WorkflowID: "w"}}
+					request.Recent = []activities.Write{{WorkflowID: "w", Deleted: true}}
 				}
 
 				plan := activities.MakePlan(request, desired, actual)
@@ -272,6 +272,9 @@ func wantCounts(
 	switch {
 	case len(operations) == 1 && operations[0].Kind == activities.Create:
 		counts.Create = 1
+		if !desired[0].Enabled {
+			counts.Paused = 1
+		}
 	case len(operations) == 1 && operations[0].Kind == activities.Update:
 		counts.Update = 1
 	case len(operations) == 1:

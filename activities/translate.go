@@ -3,6 +3,7 @@ package activities
 import (
 	"fmt"
 	"math/bits"
+	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -92,8 +93,22 @@ func translateSpec(s *config.Schedule) (*schedulepb.ScheduleSpec, error) {
 		spec.Interval = []*schedulepb.IntervalSpec{{Interval: durationpb.New(timing.Every)}}
 		return spec, nil
 	}
-	spec.StructuredCalendar = calendars(timing.Calendar, s.Cron)
+	spec.StructuredCalendar = calendars(timing.Calendar, comment(s.Cron))
 	return spec, nil
+}
+
+// maxComment is the most bytes of a calendar's comment that Temporal accepts.
+const maxComment = 200
+
+// comment is the cron text for people, cut to what Temporal accepts. What parses as cron is ASCII, but
+// for its white space.
+func comment(expression string) string {
+	text := strings.Join(strings.Fields(expression), " ")
+	if len(text) > maxComment {
+		const more = " …"
+		text = text[:maxComment-len(more)] + more
+	}
+	return text
 }
 
 // starBit is robfig/cron's mark for a field that was written as `*` or `?`.

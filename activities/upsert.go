@@ -54,7 +54,7 @@ func (a *Activities) done(desired Desired, done outcome, err error) (outcome, *P
 
 // fresh is a schedule that does not exist yet.
 func (a *Activities) fresh(desired Desired, op Operation) *schedulepb.Schedule {
-	schedule := proto.Clone(desired.Schedule).(*schedulepb.Schedule)
+	schedule := proto.CloneOf(desired.Schedule)
 	schedule.State = &schedulepb.ScheduleState{Paused: !desired.Enabled, Notes: a.note(desired, "")}
 	if op.Paused != nil {
 		schedule.State.Paused = *op.Paused
@@ -104,8 +104,8 @@ func (a *Activities) converge(ctx context.Context, desired Desired, op Operation
 // next is what the schedule is to become. Its state keeps what we do not decide (remaining actions),
 // and a pause or resume that came after our first look.
 func (a *Activities) next(desired Desired, op Operation, first, actual *schedulepb.Schedule) *schedulepb.Schedule {
-	next := proto.Clone(desired.Schedule).(*schedulepb.Schedule)
-	next.State = proto.Clone(actual.GetState()).(*schedulepb.ScheduleState)
+	next := proto.CloneOf(desired.Schedule)
+	next.State = proto.CloneOf(actual.GetState())
 	if next.State == nil {
 		next.State = &schedulepb.ScheduleState{}
 	}

@@ -1,9 +1,7 @@
 package activities_test
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 
@@ -11,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 	schedulepb "go.temporal.io/api/schedule/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
 
 	"github.com/compozy/schedules/activities"
@@ -42,7 +39,9 @@ func shapes() []config.Workflow {
 }
 
 func TestUpsert(t *testing.T) {
+	t.Parallel()
 	t.Run("Should create every shape of schedule, and find nothing to do the second time", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		p := newProject(t, "a", shapes()...)
 		n := len(p.Workflows)
@@ -85,6 +84,7 @@ func TestUpsert(t *testing.T) {
 	})
 
 	t.Run("Should create a new one paused or running as told, else as the YAML says", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		p := newProject(t, "a", daily("off", disabled), daily("on"))
 		off, on := operation(t, p, activities.Create, "off"), operation(t, p, activities.Create, "on")
@@ -95,6 +95,7 @@ func TestUpsert(t *testing.T) {
 	})
 
 	t.Run("Should update what exists and is ours, though told to create it", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		before := newProject(t, "a", daily("w"))
 		require.Equal(t, 1, f.upsert(t, before).Created)
@@ -108,6 +109,7 @@ func TestUpsert(t *testing.T) {
 	})
 
 	t.Run("Should create what is missing, though told to update it", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		p := newProject(t, "a", daily("w"))
 		assert.Equal(t, activities.BatchResult{Created: 1}, f.upsert(t, p, operation(t, p, activities.Update, "w")))
@@ -115,6 +117,7 @@ func TestUpsert(t *testing.T) {
 	})
 
 	t.Run("Should report a foreign schedule as a conflict and not touch it", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		f.createByHand(t, "schedule-a-w")
 		p := newProject(t, "a", daily("v"), daily("w"))
@@ -133,6 +136,7 @@ func TestUpsert(t *testing.T) {
 	})
 
 	t.Run("Should report one that Temporal refuses and create the rest", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		bad := func(w *config.Workflow) { w.Start.SearchAttributes = map[string]any{"NotRegistered": "x"} }
 		p := newProject(t, "a", daily("w1"), daily("w2", bad), daily("w3"))
@@ -152,6 +156,7 @@ func TestUpsert(t *testing.T) {
 	})
 
 	t.Run("Should leave what only the server decides", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		p := newProject(t, "a", daily("w"))
 		f.upsert(t, p)
@@ -165,23 +170,25 @@ func TestUpsert(t *testing.T) {
 }
 
 func TestUpsertPauses(t *testing.T) {
+	t.Parallel()
 	lead := func(f *fixture) string {
 		note, ok := activities.ParseNote(f.schedule(t, "schedule-a-w").GetState().GetNotes())
 		assert.True(t, ok)
 		return note.Lead
 	}
 	t.Run("Should keep what somebody said about a pause, as long as it lasts", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		p := newProject(t, "a", daily("w"))
 		f.upsert(t, p)
-		f.pause(t, "schedule-a-w", "Paused by Ann:\nthe disk is full")
+		f.pause(t, "schedule-a-w", "Paused by Ann:\nthe disk is full.")
 		update := operation(t, p, activities.Update, "w")
 		assert.Equal(t, activities.BatchResult{Updated: 1}, f.upsert(t, p, update))
-		assert.Equal(t, "Paused by Ann:\nthe disk is full", lead(f))
+		assert.Equal(t, "Paused by Ann:\nthe disk is full.", lead(f))
 		assert.Equal(t, activities.BatchResult{Unchanged: 1}, f.upsert(t, p, update), "the lead is stable")
 		p = newProject(t, "a", daily("w", cron("0 10 * * *", "")))
 		assert.Equal(t, activities.BatchResult{Updated: 1}, f.upsert(t, p))
-		assert.Equal(t, "Paused by Ann:\nthe disk is full", lead(f))
+		assert.Equal(t, "Paused by Ann:\nthe disk is full.", lead(f))
 		assert.True(t, f.schedule(t, "schedule-a-w").GetState().GetPaused())
 
 		revert := operation(t, p, activities.Update, "w")
@@ -200,18 +207,18 @@ func TestUpsertPauses(t *testing.T) {
 	}{
 		{
 			name:   "a pause",
-			change: func(f *fixture, t *testing.T) { f.pause(t, "schedule-a-w", "by Ann") },
+			change: func(f *fixture, t *testing.T) { f.pause(t, "schedule-a-w", "by Ann.") },
 			check: func(f *fixture, t *testing.T) {
 				assert.True(t, f.schedule(t, "schedule-a-w").GetState().GetPaused())
-				assert.Equal(t, "by Ann", lead(f))
+				assert.Equal(t, "by Ann.", lead(f))
 			},
 		},
 		{
 			name: "a pause, though told to resume", revert: true,
-			change: func(f *fixture, t *testing.T) { f.pause(t, "schedule-a-w", "by Ann") },
+			change: func(f *fixture, t *testing.T) { f.pause(t, "schedule-a-w", "by Ann.") },
 			check: func(f *fixture, t *testing.T) {
 				assert.True(t, f.schedule(t, "schedule-a-w").GetState().GetPaused())
-				assert.Equal(t, "by Ann", lead(f))
+				assert.Equal(t, "by Ann.", lead(f))
 			},
 		},
 		{
@@ -224,6 +231,7 @@ func TestUpsertPauses(t *testing.T) {
 	}
 	for _, test := range meanwhile {
 		t.Run("Should keep "+test.name+" that came between describe and update", func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			f.upsert(t, newProject(t, "a", daily("w")))
 			p := newProject(t, "a", daily("w", cron("0 10 * * *", "")))
@@ -247,6 +255,7 @@ func TestUpsertPauses(t *testing.T) {
 	}
 
 	t.Run("Should give an endless fight back to Temporal's retries", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		f.upsert(t, newProject(t, "a", daily("w")))
 		p := newProject(t, "a", daily("w", cron("0 10 * * *", "")))
@@ -254,7 +263,7 @@ func TestUpsertPauses(t *testing.T) {
 		f.rpcs.hook(func(method string, _ any) {
 			if method == "UpdateSchedule" {
 				n++
-				f.pause(t, "schedule-a-w", fmt.Sprint("pause ", n))
+				f.pause(t, "schedule-a-w", fmt.Sprintf("pause %d.", n))
 			}
 		})
 		a := f.activities(t, p)
@@ -265,7 +274,9 @@ func TestUpsertPauses(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
+	t.Parallel()
 	t.Run("Should delete ours, and succeed where it is gone", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		p := newProject(t, "a", daily("v"), daily("w"))
 		f.upsert(t, p)
@@ -278,12 +289,13 @@ func TestDelete(t *testing.T) {
 		assert.Equal(t, activities.BatchResult{Created: 1}, f.upsert(t, p, operation(t, p, activities.Create, "w")), "it can come back")
 	})
 	t.Run("Should succeed where somebody deletes it between describe and delete", func(t *testing.T) {
+		t.Parallel()
 		f := newFixture(t)
 		p := newProject(t, "a", daily("w"))
 		f.upsert(t, p)
 		f.rpcs.hook(func(method string, _ any) {
 			if method == "DeleteSchedule" {
-				require.NoError(t, f.hand.ScheduleClient().GetHandle(t.Context(), "schedule-a-w").Delete(t.Context()))
+				assert.NoError(t, f.hand.ScheduleClient().GetHandle(t.Context(), "schedule-a-w").Delete(t.Context()))
 			}
 		})
 		assert.Equal(t, activities.BatchResult{Unchanged: 1}, f.remove(t, p, "w"))
@@ -291,6 +303,7 @@ func TestDelete(t *testing.T) {
 }
 
 func TestProjectsInOneNamespace(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	// Both prefixes list the other's schedules, and both want schedule-a-b-c.
 	a := newProject(t, "a", daily("b-c"), daily("x"))
@@ -328,21 +341,4 @@ func TestProjectsInOneNamespace(t *testing.T) {
 			assert.Len(t, f.upsert(t, a, operation(t, a, activities.Create, "b-c")).Problems, 1)
 		})
 	})
-}
-
-// fake answers some calls itself, where the real server cannot be made to.
-type fake struct {
-	workflowservice.WorkflowServiceClient
-	methods
-}
-
-var errMocked = errors.New("mocked")
-
-func ids(operations []activities.Operation) []string {
-	var out []string
-	for _, op := range operations {
-		out = append(out, op.WorkflowID)
-	}
-	slices.Sort(out)
-	return out
 }
