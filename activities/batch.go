@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 )
@@ -77,6 +78,7 @@ func (a *Activities) batch(
 		return BatchResult{}, err
 	}
 	b := newBatch(ctx, in.Operations)
+	defer keepAlive(ctx, b.beat)()
 	var callers sync.WaitGroup
 	for range max(1, in.Callers) {
 		callers.Go(func() {
@@ -94,6 +96,40 @@ func (a *Activities) batch(
 		return b.Result, errStopping
 	}
 	return b.Result, b.failure
+}
+
+// beatEvery is the pause between heartbeats. One call may take longer than the heartbeat timeout, as in
+// a failover of Temporal's history service.
+const beatEvery = 2 * time.Second
+
+// keepAlive calls beat until the returned stop is called, so that a slow call is not taken for a dead
+// worker.
+func keepAlive(ctx context.Context, beat func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() {
+		ticker := time.NewTicker(beatEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				beat(ctx)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		beating.Wait()
+	}
+}
+
+// beat sends the progress as a heartbeat.
+func (b *batch) beat(ctx context.Context) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	activity.RecordHeartbeat(ctx, b.progress)
 }
 
 // errStopping hands what is left of a batch to another worker.

@@ -86,6 +86,7 @@ func answer(plan Plan, after string) DiffResult {
 
 // plan lists, plans, describes what the list could not decide, and plans again.
 func (a *Activities) plan(ctx context.Context, in DiffInput) (Plan, error) {
+	defer keepAlive(ctx, func(ctx context.Context) { activity.RecordHeartbeat(ctx) })()
 	entries, err := a.server.List(ctx, a.project, func(read int) { activity.RecordHeartbeat(ctx, read) })
 	if err != nil {
 		return Plan{}, err

@@ -36,6 +36,9 @@ func NewServer(service workflowservice.WorkflowServiceClient, namespace, identit
 func call[Response any](ctx context.Context, s *Server, f func(context.Context) (Response, error)) (Response, error) {
 	var none Response
 	if err := s.limiter.Wait(ctx); err != nil {
+		if ctx.Err() == nil {
+			err = context.DeadlineExceeded // the limiter saw that the time would not do
+		}
 		return none, fmt.Errorf("wait for the rate limit: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

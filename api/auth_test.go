@@ -3,11 +3,14 @@ package api_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -142,7 +145,7 @@ func TestOpenOnLoopbackOnly(t *testing.T) {
 		options := func() api.Options {
 			settings := config.DefaultSettings()
 			settings.Listen = listen
-			return api.Options{Manager: newMemory(), Settings: settings, Logger: newRig(t).logger(), LookupHost: lookup}
+			return api.Options{Manager: newMemory(), Settings: settings, Logger: slog.New(slog.DiscardHandler), LookupHost: lookup}
 		}
 		t.Run("Should judge "+listen+" without authentication", func(t *testing.T) {
 			server, err := api.New(options())
@@ -175,7 +178,7 @@ func TestOpenOnLoopbackOnly(t *testing.T) {
 		t.Run("Should refuse "+name, func(t *testing.T) {
 			settings := config.DefaultSettings()
 			change(&settings)
-			_, err := api.New(api.Options{Manager: newMemory(), Settings: settings, Logger: newRig(t).logger()})
+			_, err := api.New(api.Options{Manager: newMemory(), Settings: settings, Logger: slog.New(slog.DiscardHandler)})
 			assert.Error(t, err)
 		})
 	}
@@ -206,4 +209,24 @@ func TestHost(t *testing.T) {
 			assert.Equal(t, http.StatusUnauthorized, closed.send(t, request).StatusCode, "a key is proof enough")
 		})
 	}
+}
+
+func TestKeyInSettings(t *testing.T) {
+	key := newKey(t, "ci", config.ScopeRead, config.ScopeWrite)
+	load := func(t *testing.T, file string, environ ...string) config.Settings {
+		t.Helper()
+		t.Chdir(t.TempDir())
+		require.NoError(t, os.WriteFile("schedules.yaml", []byte(file), 0o600))
+		flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		config.AddFlags(flags)
+		settings, err := config.LoadSettings(flags, environ)
+		require.NoError(t, err)
+		return settings
+	}
+	t.Run("Should be read from the file as printed", func(t *testing.T) {
+		assert.Equal(t, []config.APIKey{key.Setting}, load(t, "api_keys:\n"+key.YAML()+"\n").APIKeys)
+	})
+	t.Run("Should be read from the variable as printed", func(t *testing.T) {
+		assert.Equal(t, []config.APIKey{key.Setting}, load(t, "", key.Variable()).APIKeys)
+	})
 }

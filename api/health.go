@@ -44,7 +44,8 @@ func (h *handlers) GetHealth(c echo.Context) error {
 // GetReadiness answers GET /readyz.
 func (h *handlers) GetReadiness(c echo.Context) error {
 	if err := h.ready.ask(c.Request().Context()); err != nil {
-		return newProblem(kindNotReady(), "Temporal does not answer, or the loaded revision has not been reconciled yet; the log says more").
+		return newProblem(kindNotReady(), "Temporal does not answer, or the loaded revision has not been reconciled yet; "+
+			"the log says more").
 			with("Retry-After", seconds(retryAfter)).because(err)
 	}
 	return writeJSON(c, http.StatusOK, map[string]string{"status": "ready"})

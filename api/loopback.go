@@ -34,8 +34,11 @@ func requireLoopback(listen string, lookup func(ctx context.Context, host string
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	addrs, err := lookup(ctx, host)
-	if err != nil || len(addrs) == 0 {
+	if err != nil {
 		return fmt.Errorf("listen %q: the name cannot be looked up, so that it may not be loopback: write 127.0.0.1: %w", listen, err)
+	}
+	if len(addrs) == 0 {
+		return refused
 	}
 	for _, addr := range addrs {
 		if !addr.Unmap().IsLoopback() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -33,18 +32,24 @@ func callOf(c echo.Context) *call {
 	return known
 }
 
-// requestID matches what a client may send as X-Request-Id: nothing that a log or a header would have to
-// escape.
-func requestID() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$`) }
+// isRequestID accepts what a client may send as X-Request-Id: 1 to 100 characters that neither a log nor
+// a header has to escape.
+func isRequestID(text string) bool {
+	return len(text) > 0 && len(text) <= 100 && text[0] != '.' && strings.Trim(text, requestIDAlphabet) == ""
+}
+
+const requestIDAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+// errClientGone tells the log that the client did not wait for the answer.
+var errClientGone = errors.New("the client is gone")
 
 // observe is the outermost middleware: it names the request, turns errors and panics into problems, and
 // logs the answer.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
-	valid := requestID()
 	return func(c echo.Context) error {
-		start := time.Now()
+		start, client := time.Now(), c.Request().Context()
 		known := &call{id: c.Request().Header.Get("X-Request-Id"), operation: s.operations.find(c.Path(), c.Request().Method)}
-		if !valid.MatchString(known.id) {
+		if !isRequestID(known.id) {
 			known.id = uuid.NewString()
 		}
 		c.Set(callKey, known)
@@ -52,6 +57,9 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		err := s.recovering(next, c)
 		if err != nil {
 			err = s.answer(c, known, err)
+		}
+		if errors.Is(client.Err(), context.Canceled) {
+			err = errors.Join(errClientGone, err)
 		}
 		s.log(c, known, start, err)
 		return nil
@@ -90,7 +98,7 @@ func (s *Server) answer(c echo.Context, known *call, err error) error {
 		return err
 	}
 	if p.Status == http.StatusMethodNotAllowed {
-		p.with(echo.HeaderAllow, allowed(c))
+		p = p.with(echo.HeaderAllow, allowed(c))
 	}
 	if writeErr := p.write(c, known.id); writeErr != nil {
 		return errors.Join(err, writeErr)
@@ -98,9 +106,9 @@ func (s *Server) answer(c echo.Context, known *call, err error) error {
 	return p
 }
 
-// allowed is echo's list of methods. OPTIONS comes first there for every path.
+// allowed is echo's list of the path's methods.
 func allowed(c echo.Context) string {
-	methods, _ := c.Get(echo.ContextKeyHeaderAllow).(string) //nolint:errcheck // empty where echo set none
+	methods, _ := c.Get(echo.ContextKeyHeaderAllow).(string)
 	return methods
 }
 
@@ -111,6 +119,8 @@ func (s *Server) log(c echo.Context, known *call, start time.Time, err error) {
 		level = slog.LevelError
 	case known.operation != nil && strings.HasSuffix(known.operation.path, "z"):
 		level = slog.LevelDebug // probes come every few seconds
+	case errors.Is(err, errClientGone):
+		level = slog.LevelInfo
 	case status == http.StatusServiceUnavailable:
 		level = slog.LevelWarn
 	}
@@ -139,8 +149,8 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 		}
 		if err := s.crossOrigin.Check(c.Request()); err != nil {
-			return newProblem(kindCrossOrigin(), "a page of another site may not write; call the API from its own origin or without a browser").
-				because(err)
+			return newProblem(kindCrossOrigin(), "a page of another site may not write; call the API from its own origin, "+
+				"or without a browser").because(err)
 		}
 		return next(c)
 	}

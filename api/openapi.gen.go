@@ -81,7 +81,7 @@ type BackfillBody struct {
 	EndAt         time.Time      `json:"end_at"`
 	OverlapPolicy *OverlapPolicy `json:"overlap_policy,omitempty"`
 
-	// Reason Why, for people. It stands in the schedule's note.
+	// Reason One line that says why, for people. It stands in the schedule's note.
 	//
 	// Example: the warehouse is being moved
 	Reason  *Reason   `json:"reason,omitempty"`
@@ -96,7 +96,7 @@ type ExpiresIn = string
 // OverlapPolicy defines model for OverlapPolicy.
 type OverlapPolicy string
 
-// Reason Why, for people. It stands in the schedule's note.
+// Reason One line that says why, for people. It stands in the schedule's note.
 //
 // Example: the warehouse is being moved
 type Reason = string
@@ -119,7 +119,7 @@ type RequestId = string
 type TriggerBody struct {
 	OverlapPolicy *OverlapPolicy `json:"overlap_policy,omitempty"`
 
-	// Reason Why, for people. It stands in the schedule's note.
+	// Reason One line that says why, for people. It stands in the schedule's note.
 	//
 	// Example: the warehouse is being moved
 	Reason *Reason `json:"reason,omitempty"`
@@ -138,7 +138,7 @@ type UpdateBody struct {
 	// Hold Keep the override over reloads.
 	Hold *bool `json:"hold,omitempty"`
 
-	// Reason Why, for people. It stands in the schedule's note.
+	// Reason One line that says why, for people. It stands in the schedule's note.
 	//
 	// Example: the warehouse is being moved
 	Reason *Reason `json:"reason,omitempty"`
@@ -161,7 +161,7 @@ type PageToken = string
 // RunsPageSize defines model for RunsPageSize.
 type RunsPageSize = int
 
-// WorkflowId defines model for WorkflowId.
+// WorkflowId a-z, 0-9, - and _, a letter or digit first and last
 type WorkflowId = string
 
 // ReloadParams defines parameters for Reload.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -151,9 +152,7 @@ func (p *problem) write(c echo.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("encode a problem: %w", err)
 	}
-	for name, values := range p.header {
-		c.Response().Header()[name] = values
-	}
+	maps.Copy(c.Response().Header(), p.header)
 	return send(c, p.Status, "application/problem+json", body)
 }
 

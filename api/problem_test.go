@@ -52,6 +52,7 @@ func TestManagerErrors(t *testing.T) {
 		{"a deadline", fmt.Errorf("%s: %w", secret, context.DeadlineExceeded), 503, "unavailable", "no answer in time", true},
 		{"anything else", errors.New(secret), 500, "internal", "request id", true},
 	} {
+		r := newRig(t)
 		for _, operation := range everyOperation() {
 			if test.status == http.StatusConflict && (strings.HasPrefix(operation[1], "/api/v0/re") || operation[1] == "/api/v0/schedules") &&
 				operation[0] == http.MethodGet {
@@ -61,7 +62,7 @@ func TestManagerErrors(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("Should answer %s to %s %s", test.name, operation[0], operation[1]), func(t *testing.T) {
-				r := newRig(t)
+				r.log.reset()
 				r.manager.err = test.err
 				a := r.call(t, operation[0], operation[1], operation[2])
 				slug, problem := a.problem(t)

@@ -21,7 +21,7 @@ type limiter struct {
 
 	mu      sync.Mutex
 	clients map[string]*list.Element
-	order   list.List // of *bucket, the latest first
+	order   list.List // of *bucket and nothing else, the latest first
 }
 
 type bucket struct {
@@ -66,7 +66,7 @@ func (l *limiter) refill(tokens float64) time.Duration {
 
 func (l *limiter) bucket(client string, now time.Time) *bucket {
 	if element, ok := l.clients[client]; ok {
-		b, _ := element.Value.(*bucket) //nolint:errcheck // the list has only buckets
+		b, _ := element.Value.(*bucket)
 		b.seen = now
 		l.order.MoveToFront(element)
 		return b
@@ -81,7 +81,7 @@ func (l *limiter) bucket(client string, now time.Time) *bucket {
 // maxClients.
 func (l *limiter) evict(now time.Time) {
 	for element := l.order.Back(); element != nil; element = l.order.Back() {
-		b, _ := element.Value.(*bucket) //nolint:errcheck // the list has only buckets
+		b, _ := element.Value.(*bucket)
 		if len(l.clients) <= maxClients && now.Sub(b.seen) < time.Minute {
 			return
 		}

@@ -3,10 +3,13 @@ package api_test
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 
@@ -39,6 +42,8 @@ func TestInvalidRequests(t *testing.T) {
 		{"deep nesting", put, daily, strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100), "", "nests deeper than 32"},
 		{"no body", put, daily, "", "", "the body is missing"},
 		{"a long reason", put, daily, `{"enabled":true,"reason":"` + strings.Repeat("x", 501) + `"}`, "reason", "500"},
+		{"a reason of two lines", put, daily, `{"enabled":true,"reason":"a\nb"}`, "reason", "One line"},
+		{"a reason that colours terminals", del, daily + "?reason=%1b[31m", "", "reason", "One line"},
 		{"an expiry in words", put, daily, `{"enabled":true,"expires_in":"soon"}`, "expires_in", "write a duration such as 90s"},
 		{"an expiry of zero", put, daily, `{"enabled":true,"expires_in":"0s"}`, "expires_in", "more than 0s"},
 		{"a negative expiry", put, daily, `{"enabled":true,"expires_in":"-1h"}`, "expires_in", "remove the minus sign"},
@@ -151,17 +156,21 @@ func TestBodySize(t *testing.T) {
 			assert.Equal(t, http.StatusRequestEntityTooLarge, a.StatusCode)
 		})
 	}
-	t.Run("Should refuse a body that breaks off", func(t *testing.T) {
-		request := newRequest(t, http.MethodPut, daily, "x")
-		request.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"ena`), brokenReader{}))
-		slug, _ := newRig(t).send(t, request).problem(t)
-		assert.Equal(t, "invalid-request", slug)
-	})
+	for _, test := range []struct {
+		name, slug string
+		err        error
+	}{
+		{"breaks off", "invalid-request", errors.New("connection reset by 10.1.2.3:4")},
+		{"comes too slowly", "request-timeout", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}},
+	} {
+		t.Run("Should refuse a body that "+test.name, func(t *testing.T) {
+			request := newRequest(t, http.MethodPut, daily, "x")
+			request.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"ena`), iotest.ErrReader(test.err)))
+			slug, _ := newRig(t).send(t, request).problem(t)
+			assert.Equal(t, test.slug, slug)
+		})
+	}
 }
-
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("connection reset by 10.1.2.3:4") }
 
 func TestMethodsAndPaths(t *testing.T) {
 	r := newRig(t)
@@ -224,7 +233,7 @@ func TestMethodsAndPaths(t *testing.T) {
 func TestRequestID(t *testing.T) {
 	r := newRig(t)
 	for given, kept := range map[string]bool{
-		"abc-123": true, "a.b_c": true, "": false, "a b": false, "..": false, strings.Repeat("a", 101): false, "<script>": false, "a\nb": false,
+		"abc-123": true, "a.b_c": true, "": false, "a b": false, "..": false, strings.Repeat("a", 101): false, "<script>": false, "a<b": false, "a\nb": false,
 	} {
 		t.Run("Should answer to "+given, func(t *testing.T) {
 			got := r.call(t, http.MethodGet, "/healthz", "", "X-Request-Id", given).Header.Get("X-Request-Id")

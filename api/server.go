@@ -173,7 +173,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		err = server.Close()
 		s.logger.Debug("closed the API's connections", "error", err)
 	}
-	<-served
+	<-served //nolint:errcheck // http.ErrServerClosed, since we closed it
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	_ "embed"
 	"fmt"
 	"net/http"
@@ -35,15 +34,12 @@ func (o *operation) public() bool { return o.scope == "" }
 type operations map[string]map[string]*operation
 
 // loadOperations reads openapi.yaml, so that the document which clients see also decides what is valid
-// and which scope it takes.
+// and which scope it takes. That the document itself is valid is for the tests to say.
 func loadOperations() (operations, error) {
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromData(openapiYAML)
 	if err != nil {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
-	}
-	if err := doc.Validate(context.Background()); err != nil {
-		return nil, fmt.Errorf("check openapi.yaml: %w", err)
 	}
 	found := operations{}
 	for path, item := range doc.Paths.Map() {

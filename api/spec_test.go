@@ -44,8 +44,8 @@ func TestSchemasAreTheTypes(t *testing.T) {
 
 func fieldsOf(t reflect.Type) map[string]bool {
 	fields := map[string]bool{}
-	for i := range t.NumField() {
-		fields[t.Field(i).Tag.Get("json")] = true
+	for field := range t.Fields() {
+		fields[field.Tag.Get("json")] = true
 	}
 	return fields
 }

@@ -116,12 +116,11 @@ func (o *operation) checkBody(request *http.Request, w http.ResponseWriter) erro
 // fromSchema words what kin-openapi found: the place, what is wrong and what would be right.
 func fromSchema(err error) *problem {
 	var requestError *openapi3filter.RequestError
-	var schemaError *openapi3.SchemaError
 	where := ""
 	if errors.As(err, &requestError) && requestError.Parameter != nil {
 		where = requestError.Parameter.Name
 	}
-	if errors.As(err, &schemaError) {
+	if schemaError, ok := errors.AsType[*openapi3.SchemaError](err); ok {
 		if pointer := strings.Join(schemaError.JSONPointer(), "."); pointer != "" {
 			where = clip(pointer)
 		}
@@ -160,7 +159,7 @@ func words(where string, err *openapi3.SchemaError) string {
 		}
 		text = "use " + strings.Join(values, ", ")
 	case "pattern":
-		text = "malformed; it has the form " + err.Schema.Pattern
+		text = "malformed: " + err.Schema.Description
 	case "format":
 		text = "malformed; write it as RFC 3339, such as 2027-03-01T00:00:00Z"
 	case "type":

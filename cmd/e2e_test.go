@@ -60,12 +60,12 @@ func TestKill(t *testing.T) {
 	t.Run("Should have all 500 schedules, each once, after kill -9 in the middle of creating them", func(t *testing.T) {
 		namespace, c := server.Namespace(t)
 		dir := project(t, "killed", 500)
-		first := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		first := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
 		eventually(t, first.log, func() bool { return len(list(t, c, namespace, "killed")) >= 50 })
 		first.kill()
 		assert.Less(t, len(list(t, c, namespace, "killed")), 500, "killed in the middle")
 
-		second := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		second := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
 		eventually(t, second.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
 		eventually(t, second.log, func() bool { return len(list(t, c, namespace, "killed")) == 500 })
 		ids := map[string]bool{}
@@ -82,7 +82,7 @@ func TestLateTemporal(t *testing.T) {
 	t.Run("Should wait for a Temporal that starts later, and say so", func(t *testing.T) {
 		port, dir := freePort(t), project(t, "early", 2)
 		address := fmt.Sprintf("127.0.0.1:%d", port)
-		early := start(t, temporalEnv(address, "default"), "serve", "--project", dir)
+		early := start(t, temporalEnv(address, "default"), "serve", "--project", dir, "--api=false")
 		eventually(t, early.log, func() bool { return strings.Contains(early.log(), "waiting for Temporal") })
 		startTemporal(t, port)
 		eventually(t, early.log, func() bool { return status(t, address, "default", dir).Phase == workflows.PhaseInSync })
@@ -91,7 +91,7 @@ func TestLateTemporal(t *testing.T) {
 	})
 	t.Run("Should stop on SIGTERM while it waits", func(t *testing.T) {
 		waiting := start(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", freePort(t)), "default"),
-			"serve", "--project", project(t, "never", 1))
+			"serve", "--project", project(t, "never", 1), "--api=false")
 		eventually(t, waiting.log, func() bool { return strings.Contains(waiting.log(), "waiting for Temporal") })
 		assert.Equal(t, 0, waiting.terminate())
 	})
@@ -107,7 +107,8 @@ func TestDev(t *testing.T) {
 		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))))
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, ".schedules")))
 		port, uiPort := freePort(t), freePort(t)
-		args := []string{"dev", "--project", dir, "--port", fmt.Sprint(port), "--ui-port", fmt.Sprint(uiPort)}
+		args := []string{"dev", "--project", dir, "--port", fmt.Sprint(port), "--ui-port", fmt.Sprint(uiPort),
+			"--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 		env := append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH"))
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 
@@ -178,7 +179,7 @@ func TestValidate(t *testing.T) {
 		namespace, c := server.Namespace(t)
 		dir := project(t, "refused", 1)
 		writeFile(t, filepath.Join(dir, "workflows", "wf-0000.yaml"), "id: wf-0000\nschedule: {cron: never}\n")
-		code, _, stderr := call(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		code, _, stderr := call(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
 		assert.Equal(t, 1, code)
 		assert.Contains(t, stderr, "workflows/wf-0000.yaml:2:")
 		assert.Empty(t, list(t, c, namespace, "refused"))
@@ -195,7 +196,7 @@ func TestStatus(t *testing.T) {
 	t.Run("Should print the state for people", func(t *testing.T) {
 		namespace, _ := server.Namespace(t)
 		dir := project(t, "shown", 3)
-		serve := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		serve := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
 		eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
 		code, stdout, stderr := call(t, temporalEnv(server.Address(), namespace), "status", "--project", dir)
 		assert.Equal(t, 0, code, stderr)
@@ -209,7 +210,7 @@ func TestStatus(t *testing.T) {
 		}, workflows.ReconcilerType, json.RawMessage(`{"project":"byhand"}`))
 		require.NoError(t, err)
 		dir := project(t, "byhand", 2)
-		serve := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir)
+		serve := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
 		eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
 	})
 	t.Run("Should refuse an unknown output", func(t *testing.T) {
@@ -307,17 +308,20 @@ func status(t *testing.T, address, namespace, dir string) workflows.Status {
 	return s
 }
 
-func startTemporal(t *testing.T, port int) {
+// startTemporal starts a server of its own and returns what ends it.
+func startTemporal(t *testing.T, port int, args ...string) (stop func()) {
 	t.Helper()
 	temporal, err := temporaltest.Binary()
 	require.NoError(t, err)
-	command := exec.Command(temporal, "server", "start-dev", "--headless", "--ip", "127.0.0.1",
-		"--port", fmt.Sprint(port), "--log-level", "error")
+	command := exec.Command(temporal, append([]string{"server", "start-dev", "--headless", "--ip", "127.0.0.1",
+		"--port", fmt.Sprint(port), "--log-level", "error"}, args...)...)
 	require.NoError(t, command.Start())
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 func list(t *testing.T, c client.Client, namespace, project string) []activities.Listed {

@@ -94,6 +94,8 @@ func newRoot(env Environment) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDev(env), newServe(env), newValidate(env), newStatus(env), newVersion(env))
+	root.AddCommand(newDev(env), newServe(env), newValidate(env), newStatus(env), newVersion(env), newAPIKey(env),
+		newList(env), newGet(env), newPause(env), newResume(env), newDelete(env), newRevert(env),
+		newTrigger(env), newBackfill(env), newRuns(env), newReload(env))
 	return root
 }

@@ -77,7 +77,8 @@ func askStatus(ctx context.Context, c client.Client, project string) (workflows.
 	case errors.As(err, &notFound):
 		return status, fmt.Errorf("project %s has no reconciler: start `schedules serve` for it", project)
 	case errors.Is(err, context.DeadlineExceeded) || isDeadline(err):
-		return status, fmt.Errorf("the reconciler of project %s did not answer in time: no worker is running; start `schedules serve`", project)
+		return status, fmt.Errorf("the reconciler of project %s did not answer in time: "+
+			"no worker is running; start `schedules serve`", project)
 	case err != nil:
 		return status, fmt.Errorf("ask the reconciler of project %s: %w", project, err)
 	}

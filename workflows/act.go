@@ -43,6 +43,7 @@ func (r *reconciler) act(ctx workflow.Context, workflowID string, f func(workflo
 		}
 		defer turn.Unlock()
 		f(ctx)
+		r.publish(ctx)
 	})
 }
 
@@ -216,7 +217,7 @@ func (r *reconciler) expire(ctx workflow.Context) {
 		if next.IsZero() {
 			err = workflow.Await(ctx, changed)
 		} else {
-			ok, err = workflow.AwaitWithTimeout(ctx, next.Sub(workflow.Now(ctx)), changed)
+			ok, err = awaitUntil(ctx, next, "an override expires", changed)
 		}
 		if err != nil {
 			return // the reconciler was cancelled

@@ -8,16 +8,16 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// shownProblems is how many problems the details show; the status query has more.
-const shownProblems = 10
+// shown is how many problems, and how many overrides, the details show; the queries have more.
+const shown = 10
 
 // publish shows the state in the Temporal UI, under User Metadata.
 func (r *reconciler) publish(ctx workflow.Context) {
-	workflow.SetCurrentDetails(ctx, details(r.Status))
+	workflow.SetCurrentDetails(ctx, details(r.Status, r.Overrides))
 }
 
-// details writes a status as Markdown.
-func details(s Status) string {
+// details writes a status and the overrides in force as Markdown.
+func details(s Status, overrides []ActiveOverride) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s: %s\n", s.Project, strings.ReplaceAll(string(s.Phase), "_", " "))
 	if s.Message != "" {
@@ -37,16 +37,49 @@ func details(s Status) string {
 	if s.Refused != nil {
 		fmt.Fprintf(&b, "| refused reload | %s |\n", s.Refused.Message)
 	}
-	if s.ProblemCount > 0 {
-		fmt.Fprintf(&b, "\n| workflow | problem |\n|---|---|\n")
-		for _, p := range s.Problems[:min(len(s.Problems), shownProblems)] {
-			fmt.Fprintf(&b, "| %s | %s: %s |\n", p.WorkflowID, p.Kind, strings.ReplaceAll(p.Message, "|", "\\|"))
-		}
-		if more := s.ProblemCount - shownProblems; more > 0 {
-			fmt.Fprintf(&b, "| … | and %d more |\n", more)
-		}
-	}
+	writeProblems(&b, s)
+	writeOverrides(&b, overrides)
 	return b.String()
+}
+
+func writeProblems(b *strings.Builder, s Status) {
+	if s.ProblemCount == 0 {
+		return
+	}
+	b.WriteString("\n| workflow | problem |\n|---|---|\n")
+	for _, p := range s.Problems[:min(len(s.Problems), shown)] {
+		fmt.Fprintf(b, "| %s | %s: %s |\n", p.WorkflowID, p.Kind, cell(p.Message))
+	}
+	writeMore(b, s.ProblemCount)
+}
+
+func writeOverrides(b *strings.Builder, overrides []ActiveOverride) {
+	if len(overrides) == 0 {
+		return
+	}
+	b.WriteString("\n| workflow | override | by | why | until |\n|---|---|---|---|---|\n")
+	for _, o := range overrides[:min(len(overrides), shown)] {
+		until := "reload"
+		switch {
+		case !o.ExpiresAt.IsZero():
+			until = o.ExpiresAt.UTC().Format(time.RFC3339)
+		case o.Hold:
+			until = "reverted (kept over reloads)"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", o.WorkflowID, o.Action, cell(o.Actor), cell(o.Reason), until)
+	}
+	writeMore(b, len(overrides))
+}
+
+func writeMore(b *strings.Builder, count int) {
+	if count > shown {
+		fmt.Fprintf(b, "| … | and %d more |\n", count-shown)
+	}
+}
+
+// cell keeps a text within its table cell.
+func cell(text string) string {
+	return strings.NewReplacer("|", "\\|", "\n", " ").Replace(text)
 }
 
 func orNone(text string) string {

@@ -57,12 +57,20 @@ func decode(raw converter.RawValue, message any) error {
 	return converter.GetDefaultDataConverter().FromPayload(raw.Payload(), message)
 }
 
+// unreadable says that a message could not be decoded.
+func unreadable(err error) string {
+	if err == nil {
+		return ""
+	}
+	return "its input could not be read: " + err.Error()
+}
+
 // onReload never fails the workflow: a message that cannot be read is logged and shown.
 func (r *reconciler) onReload(ctx workflow.Context, raw converter.RawValue) {
 	message := Reload{}
 	if err := decode(raw, &message); err != nil {
 		workflow.GetLogger(ctx).Error("reload signal refused: its input is not a reload", "error", err)
-		r.Status.Refused = &Refused{At: workflow.Now(ctx), Message: "its input could not be read: " + err.Error()}
+		r.Status.Refused = &Refused{At: workflow.Now(ctx), Message: unreadable(err)}
 		return
 	}
 	if message.RequestID != "" {
@@ -85,10 +93,8 @@ func (r *reconciler) onReload(ctx workflow.Context, raw converter.RawValue) {
 // onOverride accepts an override; a bad one becomes a failed outcome.
 func (r *reconciler) onOverride(ctx workflow.Context, raw converter.RawValue) {
 	message := Override{}
-	problem := ""
-	if err := decode(raw, &message); err != nil {
-		problem = "its input could not be read: " + err.Error()
-	} else {
+	problem := unreadable(decode(raw, &message))
+	if problem == "" {
 		problem = message.check()
 	}
 	if message.RequestID == "" {
@@ -118,10 +124,8 @@ func (r *reconciler) takeOverride(ctx workflow.Context, message Override) {
 // onRun starts runs; a bad message becomes a failed outcome.
 func (r *reconciler) onRun(ctx workflow.Context, raw converter.RawValue) {
 	message := Run{}
-	problem := ""
-	if err := decode(raw, &message); err != nil {
-		problem = "its input could not be read: " + err.Error()
-	} else {
+	problem := unreadable(decode(raw, &message))
+	if problem == "" {
 		problem = message.check()
 	}
 	if message.RequestID == "" {

@@ -62,13 +62,15 @@ func (r *reconciler) setup(ctx workflow.Context) error {
 		return err
 	}
 	r.reloads = workflow.GetSignalChannelWithOptions(ctx, SignalReload, workflow.SignalChannelOptions{
-		Description: `Take a revision over, or repeat the current one: {"force":true} reverts pauses, {"prune":true} passes the prune guard.`,
+		Description: `Take a revision over, or repeat the current one: {"force":true} reverts pauses, ` +
+			`{"prune":true} passes the prune guard.`,
 	})
 	r.resyncs = workflow.GetSignalChannelWithOptions(ctx, SignalResync, workflow.SignalChannelOptions{
 		Description: "Compare with Temporal now instead of at the next interval. No input.",
 	})
 	r.overrides = workflow.GetSignalChannelWithOptions(ctx, SignalOverride, workflow.SignalChannelOptions{
-		Description: `Change a schedule until reload: {"workflow_id":"…","action":"pause|resume|delete|revert","actor":"…","reason":"…","expires_in":"2h"}.`,
+		Description: `Change a schedule until reload: {"workflow_id":"…","action":"pause|resume|delete|revert",` +
+			`"actor":"…","reason":"…","expires_in":"2h"}.`,
 	})
 	r.runs = workflow.GetSignalChannelWithOptions(ctx, SignalRun, workflow.SignalChannelOptions{
 		Description: `Start runs: {"workflow_id":"…","action":"trigger"}, or "backfill" with start_at and end_at.`,
@@ -141,11 +143,19 @@ func (r *reconciler) wait(ctx workflow.Context) error {
 	if r.Status.Revision == "" {
 		return workflow.Await(ctx, asked)
 	}
-	ok, err := workflow.AwaitWithTimeout(ctx, r.Status.NextResync.Sub(workflow.Now(ctx)), asked)
+	ok, err := awaitUntil(ctx, r.Status.NextResync, "next resync", asked)
 	if !ok {
 		r.PassDue = true
 	}
 	return err
+}
+
+// awaitUntil waits for a condition, at most until a time: then ok is false. The Temporal UI shows the
+// timer with its summary.
+func awaitUntil(ctx workflow.Context, at time.Time, summary string, condition func() bool) (ok bool, err error) {
+	return workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout: at.Sub(workflow.Now(ctx)), TimerOptions: workflow.TimerOptions{Summary: summary},
+	}, condition)
 }
 
 // scheduleResync sets the time of the next pass: soon after changes, to see them in a list that has

@@ -122,7 +122,11 @@ func (m *Manager) GetSchedule(ctx context.Context, workflowID string) (ScheduleI
 	if err := m.exists(workflowID); err != nil {
 		return ScheduleInfo{}, err
 	}
-	detail, err := m.server.Describe(ctx, m.name, workflowID)
+	var detail activities.Detail
+	err := ask(ctx, func(ctx context.Context) (err error) {
+		detail, err = m.server.Describe(ctx, m.name, workflowID)
+		return err
+	})
 	if err != nil {
 		return ScheduleInfo{}, explain("describe the schedule of workflow "+workflowID, err)
 	}

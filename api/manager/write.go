@@ -8,18 +8,21 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/workflows"
 )
 
 const (
-	// firstAsk and lastAsk bound the pause between two questions for an outcome.
-	firstAsk = 5 * time.Millisecond
+	// firstAsk is the time that the reconciler takes for a write at rest. A question that comes earlier
+	// would wait for its workflow task, and is now and then lost there. The pauses between further
+	// questions grow to lastAsk.
+	firstAsk = 25 * time.Millisecond
+	nextAsk  = 5 * time.Millisecond
 	lastAsk  = 100 * time.Millisecond
-	// signalTimeout bounds the signal, and askTimeout one question.
+	// signalTimeout bounds the signal.
 	signalTimeout = 10 * time.Second
-	askTimeout    = 5 * time.Second
 )
 
 // UpdateSchedule pauses or resumes a schedule until the next reload. It fails with ErrInvalid,
@@ -154,7 +157,12 @@ func (m *Manager) write(ctx context.Context, requestID, signal string, message a
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.budget)
 	defer cancel()
-	for pause := firstAsk; ; pause = min(2*pause, lastAsk) {
+	for pause, next := firstAsk, nextAsk; ; pause, next = next, min(2*next, lastAsk) {
+		select {
+		case <-ctx.Done():
+			return WriteResult{RequestID: requestID, Status: workflows.OutcomeAccepted}, nil
+		case <-time.After(pause):
+		}
 		outcome, err := m.Outcome(ctx, requestID)
 		switch {
 		case err == nil && outcome.Status == workflows.OutcomeApplied:
@@ -163,11 +171,6 @@ func (m *Manager) write(ctx context.Context, requestID, signal string, message a
 			return WriteResult{}, failure(outcome)
 		case err != nil && ctx.Err() == nil:
 			m.logger.Warn("asking for the outcome of a request", "request_id", requestID, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return WriteResult{RequestID: requestID, Status: workflows.OutcomeAccepted}, nil
-		case <-time.After(pause):
 		}
 	}
 }
@@ -198,9 +201,11 @@ func (m *Manager) Outcome(ctx context.Context, requestID string) (workflows.Outc
 }
 
 func (m *Manager) query(ctx context.Context, answer any, name string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	value, err := m.client.QueryWorkflow(ctx, workflows.ReconcilerID(m.name), "", name, args...)
+	var value converter.EncodedValue
+	err := ask(ctx, func(ctx context.Context) (err error) {
+		value, err = m.client.QueryWorkflow(ctx, workflows.ReconcilerID(m.name), "", name, args...)
+		return err
+	})
 	if err != nil {
 		return explain("ask the reconciler", err)
 	}

@@ -1,0 +1,215 @@
+package cmd_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/compozy/schedules/api/manager"
+	"github.com/compozy/schedules/worker/temporaltest"
+	"github.com/compozy/schedules/workflows"
+)
+
+// served is a `serve` process with its API.
+type served struct {
+	*child
+	url string
+}
+
+func serveAPI(t *testing.T, env []string, dir string, args ...string) served {
+	t.Helper()
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	args = append([]string{"serve", "--project", dir, "--listen", address, "--rate-limit", "0"}, args...)
+	return served{child: start(t, env, args...), url: "http://" + address}
+}
+
+// request calls the API; the status is 0 where nobody listens.
+func (s served) request(t *testing.T, method, path, body string) (status int, answer string, header http.Header) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, "", nil
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(text), response.Header
+}
+
+func (s served) get(t *testing.T, id string) (info manager.ScheduleInfo) {
+	t.Helper()
+	status, answer, _ := s.request(t, http.MethodGet, "/api/v0/schedules/"+id, "")
+	require.Equal(t, http.StatusOK, status, answer)
+	require.NoError(t, json.Unmarshal([]byte(answer), &info))
+	return info
+}
+
+func (s served) ready(t *testing.T) {
+	t.Helper()
+	eventually(t, s.log, func() bool {
+		status, _, _ := s.request(t, http.MethodGet, "/readyz", "")
+		return status == http.StatusOK
+	})
+}
+
+func (s served) pause(t *testing.T, id, body string) {
+	t.Helper()
+	status, answer, _ := s.request(t, http.MethodPut, "/api/v0/schedules/"+id, body)
+	require.Equal(t, http.StatusOK, status, answer)
+}
+
+func TestAPIOverrides(t *testing.T) {
+	namespace, _ := server.Namespace(t)
+	env, dir := temporalEnv(server.Address(), namespace), project(t, "steered", 3)
+	first := serveAPI(t, env, dir)
+	first.ready(t)
+	first.pause(t, "wf-0000", `{"enabled":false,"reason":"incident 7"}`)
+	first.pause(t, "wf-0001", `{"enabled":false,"hold":true}`)
+	first.pause(t, "wf-0002", `{"enabled":false,"expires_in":"8s"}`)
+	first.kill()
+
+	second := serveAPI(t, env, dir)
+	second.ready(t)
+	t.Run("Should still be paused after kill -9, an override with actor and reason", func(t *testing.T) {
+		info := second.get(t, "wf-0000")
+		assert.False(t, info.Enabled)
+		assert.True(t, info.IsOverride)
+		require.NotNil(t, info.Override)
+		assert.Equal(t, "anonymous", info.Override.Actor)
+		assert.Equal(t, "incident 7", info.Override.Reason)
+	})
+	t.Run("Should revert what expires, also across the restart", func(t *testing.T) {
+		eventually(t, second.log, func() bool { return second.get(t, "wf-0002").Enabled })
+	})
+	t.Run("Should revert by a changed YAML, save what is held", func(t *testing.T) {
+		writeFile(t, filepath.Join(dir, "workflows", "new.yaml"), "id: new\nschedule: {cron: \"0 5 * * *\"}\n")
+		eventually(t, second.log, func() bool { return second.get(t, "wf-0000").Enabled })
+		held := second.get(t, "wf-0001")
+		assert.False(t, held.Enabled)
+		assert.True(t, held.Override.Hold)
+	})
+	t.Run("Should show a pause of `temporal workflow signal` within seconds", func(t *testing.T) {
+		temporal, err := temporaltest.Binary()
+		require.NoError(t, err)
+		signal := exec.CommandContext(t.Context(), temporal, "workflow", "signal", "--workflow-id", workflows.ReconcilerID("steered"),
+			"--name", workflows.SignalOverride, "--input", `{"workflow_id":"wf-0002","action":"pause","actor":"shell"}`)
+		signal.Env = env
+		output, err := signal.CombinedOutput()
+		require.NoError(t, err, string(output))
+		eventually(t, second.log, func() bool { o := second.get(t, "wf-0002").Override; return o != nil && o.Actor == "shell" })
+	})
+	t.Run("Should do the whole round by the command line", func(t *testing.T) {
+		cli := func(args ...string) string {
+			code, stdout, stderr := call(t, os.Environ(), append(args, "--api-url", second.url)...)
+			require.Equal(t, 0, code, stderr)
+			return stdout
+		}
+		cli("pause", "new", "--reason", "by hand")
+		assert.Contains(t, cli("get", "new"), "by hand")
+		assert.Contains(t, cli("list"), "new")
+		cli("resume", "new")
+		cli("delete", "new")
+		cli("revert", "new")
+		cli("trigger", "new")
+		cli("backfill", "new", "--from", "2026-03-01", "--to", "2026-03-03")
+		eventually(t, second.log, func() bool { return strings.Contains(cli("runs", "new"), "running") })
+		cli("reload", "--force", "--wait")
+		assert.True(t, second.get(t, "new").Enabled)
+	})
+	assert.Equal(t, 0, second.terminate())
+}
+
+func TestAPISplit(t *testing.T) {
+	t.Run("Should serve the API without the worker, and the worker without the API", func(t *testing.T) {
+		namespace, _ := server.Namespace(t)
+		env, dir := temporalEnv(server.Address(), namespace), project(t, "split", 1)
+		front := serveAPI(t, env, dir, "--worker=false")
+		eventually(t, front.log, func() bool {
+			status, _, _ := front.request(t, http.MethodGet, "/healthz", "")
+			return status == http.StatusOK
+		})
+		status, _, header := front.request(t, http.MethodGet, "/readyz", "")
+		assert.Equal(t, http.StatusServiceUnavailable, status, "no reconciler yet")
+		assert.NotEmpty(t, header.Get("Retry-After"))
+		back := start(t, env, "serve", "--project", dir, "--api=false")
+		front.ready(t)
+		front.pause(t, "wf-0000", `{"enabled":false}`)
+		assert.Equal(t, 0, back.terminate())
+		assert.Equal(t, 0, front.terminate())
+	})
+	t.Run("Should refuse to listen beyond loopback without authentication", func(t *testing.T) {
+		code, _, stderr := call(t, os.Environ(), "serve", "--project", project(t, "open", 1), "--listen", "0.0.0.0:0")
+		assert.Equal(t, 1, code)
+		assert.Contains(t, stderr, "loopback")
+	})
+}
+
+func TestAPITemporalAway(t *testing.T) {
+	t.Run("Should answer 503 with Retry-After while Temporal is away, and recover by itself", func(t *testing.T) {
+		port, dir := freePort(t), project(t, "outage", 2)
+		database := filepath.Join(t.TempDir(), "temporal.db")
+		first := startTemporal(t, port, "--db-filename", database)
+		s := serveAPI(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", port), "default"), dir)
+		s.ready(t)
+		s.pause(t, "wf-0000", `{"enabled":false}`)
+		first()
+		eventually(t, s.log, func() bool {
+			status, _, header := s.request(t, http.MethodGet, "/api/v0/schedules/wf-0000", "")
+			return status == http.StatusServiceUnavailable && header.Get("Retry-After") != ""
+		})
+		for _, try := range []struct{ method, path, body string }{
+			{http.MethodPut, "/api/v0/schedules/wf-0001", `{"enabled":false}`},
+			{http.MethodDelete, "/api/v0/schedules/wf-0001", ""},
+			{http.MethodGet, "/api/v0/reconciler", ""},
+			{http.MethodGet, "/readyz", ""},
+		} {
+			status, answer, header := s.request(t, try.method, try.path, try.body)
+			assert.Equal(t, http.StatusServiceUnavailable, status, "%s %s: %s", try.method, try.path, answer)
+			assert.NotEmpty(t, header.Get("Retry-After"))
+			assert.NotContains(t, answer, fmt.Sprint(port), "no address in an answer")
+		}
+		status, _, _ := s.request(t, http.MethodGet, "/healthz", "")
+		assert.Equal(t, http.StatusOK, status)
+		startTemporal(t, port, "--db-filename", database)
+		s.ready(t)
+		assert.False(t, s.get(t, "wf-0000").Enabled, "still paused")
+		status, answer, _ := s.request(t, http.MethodPut, "/api/v0/schedules/wf-0001", `{"enabled":false}`)
+		assert.Contains(t, []int{http.StatusOK, http.StatusAccepted}, status, answer)
+		eventually(t, s.log, func() bool { return !s.get(t, "wf-0001").Enabled })
+	})
+}
+
+func TestDocs(t *testing.T) {
+	t.Run("Should serve its own description and a page that shows it", func(t *testing.T) {
+		s := serveAPI(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", freePort(t)), "default"), project(t, "described", 1))
+		eventually(t, s.log, func() bool {
+			status, _, _ := s.request(t, http.MethodGet, "/healthz", "")
+			return status == http.StatusOK
+		})
+		status, answer, _ := s.request(t, http.MethodGet, "/api/v0/openapi.yaml", "")
+		assert.Equal(t, http.StatusOK, status)
+		root, err := temporaltest.Root()
+		require.NoError(t, err)
+		file, err := os.ReadFile(filepath.Join(root, "api", "openapi.yaml"))
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(file, []byte(answer)))
+		status, answer, _ = s.request(t, http.MethodGet, "/api/v0/docs", "")
+		assert.Equal(t, http.StatusOK, status)
+		assert.NotContains(t, answer, "https://cdn")
+	})
+}
