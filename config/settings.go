@@ -151,7 +151,7 @@ func loadEnviron(k *koanf.Koanf, known, environ []string) error {
 		TransformFunc: func(name, value string) (string, any) {
 			key := strings.ToLower(strings.TrimPrefix(name, envPrefix))
 			switch {
-			case isServiceLink(key, value):
+			case isServiceLink(key, value), slices.Contains(clientVariables, key):
 				return "", nil
 			case !slices.Contains(known, key):
 				unknown = append(unknown, name)
@@ -175,6 +175,9 @@ func loadEnviron(k *koanf.Koanf, known, environ []string) error {
 // (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
 var serviceLink = regexp.MustCompile(
 	`^(.+_)?(service_host|service_port(_.+)?|port_[0-9]+_(tcp|udp|sctp)(_(proto|port|addr))?)$`)
+
+// clientVariables are those that the commands on the API read; they may be set in the same shell.
+var clientVariables = []string{"api_url", "token"}
 
 func isServiceLink(key, value string) bool {
 	isPort := key == "port" || strings.HasSuffix(key, "_port")

@@ -26,6 +26,9 @@ const (
 	stopTimeout = 10 * time.Second
 	// superviseEvery is how often the process makes sure that the reconciler is running.
 	superviseEvery = 30 * time.Second
+	// reconcilerPollers keep one waiting while others hand their task over: a message that finds none is
+	// written to the database first.
+	reconcilerPollers = 5
 	// tellEvery is the pause between two tries to reach the reconciler.
 	tellEvery = 2 * time.Second
 )
@@ -249,8 +252,9 @@ func (p *process) supervise(ctx context.Context) error {
 
 func newReconcilerWorker(c client.Client, runtime *activities.Runtime, project string) sdkworker.Worker {
 	w := sdkworker.New(c, workflows.TaskQueue(project), sdkworker.Options{
-		WorkerStopTimeout:           stopTimeout,
-		DisableRegistrationAliasing: true,
+		WorkerStopTimeout:                stopTimeout,
+		MaxConcurrentWorkflowTaskPollers: reconcilerPollers,
+		DisableRegistrationAliasing:      true,
 	})
 	w.RegisterWorkflowWithOptions(workflows.Reconciler, workflow.RegisterOptions{Name: workflows.ReconcilerType})
 	w.RegisterActivityWithOptions(runtime.Override, activity.RegisterOptions{Name: "Override"})

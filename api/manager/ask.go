@@ -12,7 +12,7 @@ const (
 	// firstTry is how long a question may take before it is asked again, and each further try twice as
 	// long as the one before: Temporal's server loses one in some hundred queries that meet a workflow
 	// task (docs/temporal.md, "Lost queries").
-	firstTry = 60 * time.Millisecond
+	firstTry = 40 * time.Millisecond
 	// tries and askTimeout bound all tries together.
 	tries      = 7
 	askTimeout = 5 * time.Second

@@ -252,6 +252,8 @@ func TestWrites(t *testing.T) {
 		_, err = f.UpdateSchedule(t.Context(), "a", pause)
 		require.NoError(t, err)
 		assert.True(t, f.get(t, "a").Enabled)
+		_, err = f.UpdateSchedule(t.Context(), "b", pause)
+		assert.ErrorIs(t, err, manager.ErrConflict, "the id was used for another workflow")
 	})
 	t.Run("Should trigger a run and list it with its real status", func(t *testing.T) {
 		w := sdkworker.New(f.client, "writes", sdkworker.Options{})

@@ -37,7 +37,7 @@ func render(project, id string, w *config.Workflow, v view, now time.Time) Sched
 		info.NextRunTime = nextRun(v.listed.NextRuns, now)
 	}
 	if run := v.listed.LastRun; v.found && run != nil {
-		info.LastRunTime, info.LastRunID, info.LastRunStatus = some(run.At), run.WorkflowID, run.Status
+		info.LastRunTime, info.LastRunID, info.LastRunStatus = some(run.At), run.RunID, run.Status
 	}
 	return info
 }

@@ -14,12 +14,13 @@ import (
 const (
 	// refreshEvery is the pause between two reads of Temporal's list, for each page of it: the list of
 	// a namespace is limited to ten pages a second in production, for all that read it
-	// (docs/temporal.md, "List limits").
-	refreshEvery = 2 * time.Second
+	// (docs/temporal.md, "Limits").
+	refreshEvery = 5 * time.Second
 	// listPage is how many schedules a page of Temporal's list has.
 	listPage = 1000
-	// ownFor is how long an own write outweighs a list that contradicts it.
-	ownFor = 30 * time.Second
+	// ownFor is how long an own write outweighs a list that contradicts it: a list lags by 10 s at most
+	// (docs/temporal.md, "The list lags").
+	ownFor = 12 * time.Second
 	// statusesAtOnce bounds the runs whose status is asked for in one refresh.
 	statusesAtOnce = 50
 )

@@ -62,7 +62,9 @@ func (m *Manager) override(
 		RequestID: requestID, WorkflowID: workflowID, Action: action, Reason: request.Reason, Actor: request.Actor,
 		ExpiresIn: config.Duration(expires), Hold: hold,
 	}
-	result, err := m.write(ctx, requestID, workflows.SignalOverride, message)
+	result, err := m.write(ctx, workflows.SignalOverride, message, workflows.Outcome{
+		RequestID: requestID, WorkflowID: workflowID, Action: string(action),
+	})
 	if err != nil {
 		return result, fmt.Errorf("%s workflow %s: %w", action, workflowID, err)
 	}
@@ -122,7 +124,9 @@ func (m *Manager) run(ctx context.Context, request Request, message workflows.Ru
 		return WriteResult{}, err
 	}
 	message.RequestID, message.Actor = requestIDOf(request), request.Actor
-	result, err := m.write(ctx, message.RequestID, workflows.SignalRun, message)
+	result, err := m.write(ctx, workflows.SignalRun, message, workflows.Outcome{
+		RequestID: message.RequestID, WorkflowID: message.WorkflowID, Action: string(message.Action),
+	})
 	if err != nil {
 		return result, fmt.Errorf("%s workflow %s: %w", message.Action, message.WorkflowID, err)
 	}
@@ -151,7 +155,9 @@ func requestIDOf(request Request) string {
 
 // write signals, then asks for the outcome for as long as the budget lasts. Once the signal is sent the
 // write will happen, so running out of budget is no error.
-func (m *Manager) write(ctx context.Context, requestID, signal string, message any) (WriteResult, error) {
+// own is the outcome that is asked for, as far as it is known.
+func (m *Manager) write(ctx context.Context, signal string, message any, own workflows.Outcome) (WriteResult, error) {
+	requestID := own.RequestID
 	if err := m.signal(ctx, signal, message); err != nil {
 		return WriteResult{}, err
 	}
@@ -165,6 +171,10 @@ func (m *Manager) write(ctx context.Context, requestID, signal string, message a
 		}
 		outcome, err := m.Outcome(ctx, requestID)
 		switch {
+		case err == nil && outcome.Status != workflows.OutcomeUnknown &&
+			(outcome.WorkflowID != own.WorkflowID || outcome.Action != own.Action):
+			return WriteResult{}, fmt.Errorf("%w: the request id %q was used before, to %s workflow %s: use a new one",
+				ErrConflict, requestID, outcome.Action, outcome.WorkflowID)
 		case err == nil && outcome.Status == workflows.OutcomeApplied:
 			return WriteResult{RequestID: requestID, Status: outcome.Status, Message: outcome.Message}, nil
 		case err == nil && outcome.Status == workflows.OutcomeFailed:
