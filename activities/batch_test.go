@@ -106,7 +106,7 @@ func TestBatchInterrupted(t *testing.T) {
 		a := f.activities(t, p)
 		stop := make(chan struct{})
 		n := 0
-		f.rpcs.hook(func(method string, _ any) {
+		f.rpcs.hook(func(_ string, _ any) {
 			if n++; n == 4 {
 				close(stop)
 			}

@@ -50,11 +50,11 @@ func TestDiff(t *testing.T) {
 
 		workflows := many(10)[1:] // w0000 goes, w0008 and w0009 come
 		workflows[3] = daily("w0004", cron("0 1 1 1 *", ""))
-		workflows[4].Schedule.Enabled = ptr(false)
+		workflows[4].Schedule.Enabled = new(false)
 		after := newProject(t, "a", workflows...)
 		reload := f.diff(t, after, activities.PassReload)
 		paused := operation(t, after, activities.Update, "w0005")
-		paused.Paused = ptr(true)
+		paused.Paused = new(true)
 		assert.Equal(t, []activities.Operation{
 			{Kind: activities.Delete, WorkflowID: "w0000"},
 			operation(t, after, activities.Update, "w0004"),

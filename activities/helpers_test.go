@@ -43,9 +43,7 @@ func cron(expression, zone string) func(*config.Workflow) {
 	return func(w *config.Workflow) { w.Schedule.Cron, w.Schedule.Timezone = expression, zone }
 }
 
-func disabled(w *config.Workflow) { w.Schedule.Enabled = ptr(false) }
-
-func ptr[T any](v T) *T { return &v }
+func disabled(w *config.Workflow) { w.Schedule.Enabled = new(false) }
 
 // newProject is a project as config.Load would return it.
 func newProject(t testing.TB, name string, workflows ...config.Workflow) *config.Project {
@@ -265,7 +263,8 @@ func runBatch(
 	if err != nil {
 		return result, err
 	}
-	return result, value.Get(&result)
+	err = value.Get(&result)
+	return result, err
 }
 
 func runDiff(env *testsuite.TestActivityEnvironment, a *activities.Activities, in activities.DiffInput) (activities.DiffResult, error) {
@@ -275,7 +274,8 @@ func runDiff(env *testsuite.TestActivityEnvironment, a *activities.Activities, i
 	if err != nil {
 		return result, err
 	}
-	return result, value.Get(&result)
+	err = value.Get(&result)
+	return result, err
 }
 
 // batchInput is a batch of the given operations; without any, of a create for each schedule.

@@ -219,7 +219,7 @@ func (p *planner) want(d Desired, entry Listed, found bool) {
 	}
 	write, wrote := p.recent[d.WorkflowID]
 	switch {
-	case p.ended(d) && !(found && entry.OwnedBy(p.Project)):
+	case p.ended(d) && (!found || !entry.OwnedBy(p.Project)):
 		p.plan.Counts.Ended++
 	case !found && wrote && !write.Deleted:
 		p.doubt(d.ScheduleID) // written a moment ago, not listed yet

@@ -75,7 +75,7 @@ func TestMakePlan(t *testing.T) {
 		return func(d activities.Desired, _ activities.Listed) *activities.Described {
 			l := asListed(d)
 			change(&l)
-			return ptr(asDescribed(d, l))
+			return new(asDescribed(d, l))
 		}
 	}
 	input := func(d activities.Desired, l activities.Listed) *activities.Described {
@@ -228,7 +228,7 @@ func TestMakePlan(t *testing.T) {
 					assert.Empty(t, plan.Problems)
 					answer := test.describe(d, entry)
 					if answer == nil {
-						answer = ptr(asDescribed(d, entry))
+						answer = new(asDescribed(d, entry))
 					}
 					actual.Described = map[string]activities.Described{d.ScheduleID: *answer}
 					plan = activities.MakePlan(request, desired, actual)

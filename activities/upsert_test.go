@@ -88,7 +88,7 @@ func TestUpsert(t *testing.T) {
 		f := newFixture(t)
 		p := newProject(t, "a", daily("off", disabled), daily("on"))
 		off, on := operation(t, p, activities.Create, "off"), operation(t, p, activities.Create, "on")
-		off.Paused, on.Paused = ptr(false), ptr(true)
+		off.Paused, on.Paused = new(false), new(true)
 		assert.Equal(t, 2, f.upsert(t, p, off, on).Created)
 		assert.False(t, f.schedule(t, "schedule-a-off").GetState().GetPaused())
 		assert.True(t, f.schedule(t, "schedule-a-on").GetState().GetPaused())
@@ -192,7 +192,7 @@ func TestUpsertPauses(t *testing.T) {
 		assert.True(t, f.schedule(t, "schedule-a-w").GetState().GetPaused())
 
 		revert := operation(t, p, activities.Update, "w")
-		revert.Paused = ptr(false)
+		revert.Paused = new(false)
 		assert.Equal(t, activities.BatchResult{Updated: 1}, f.upsert(t, p, revert))
 		assert.Empty(t, lead(f))
 		assert.False(t, f.schedule(t, "schedule-a-w").GetState().GetPaused())
@@ -237,7 +237,7 @@ func TestUpsertPauses(t *testing.T) {
 			p := newProject(t, "a", daily("w", cron("0 10 * * *", "")))
 			op := operation(t, p, activities.Update, "w")
 			if test.revert {
-				op.Paused = ptr(false)
+				op.Paused = new(false)
 			}
 			var once sync.Once
 			f.rpcs.hook(func(method string, _ any) {

@@ -308,6 +308,6 @@ func (d *devView) printAddresses(project *config.Project) {
 		fmt.Fprintf(table, "REST API\thttp://%s/api/v0/docs\n", d.settings.Listen)
 	}
 	fmt.Fprintf(table, "Temporal\t127.0.0.1:%d\n", d.options.port)
-	table.Flush()
+	_ = table.Flush() // as with any print for a person
 	fmt.Fprintf(d.env.Out, "\nEdit the files in %s and watch the schedules follow. Ctrl-C ends everything.\n", project.Dir)
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,11 +28,12 @@ func version() string {
 	if !ok {
 		return "schedules (unknown build)"
 	}
-	text := "schedules " + info.Main.Version
+	var text strings.Builder
+	text.WriteString("schedules " + info.Main.Version)
 	for _, setting := range info.Settings {
 		if setting.Key == "vcs.revision" {
-			text += " " + config.Short(setting.Value)
+			text.WriteString(" " + config.Short(setting.Value))
 		}
 	}
-	return text + " " + info.GoVersion
+	return text.String() + " " + info.GoVersion
 }

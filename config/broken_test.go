@@ -135,7 +135,8 @@ func TestBrokenWorkflows(t *testing.T) {
 			project, err := config.Load(dir)
 			require.Error(t, err)
 			assert.Nil(t, project, "a project with a problem must not be returned")
-			assert.IsType(t, config.Problems{}, err)
+			var problems config.Problems
+			require.ErrorAs(t, err, &problems)
 			assert.Equal(t, "workflows/daily.yaml"+test.want, err.Error())
 		})
 	}

@@ -102,7 +102,7 @@ func FuzzParseCron(f *testing.F) {
 	for _, seed := range []string{"0 9 * * 1-5", "@every 90s", "CRON_TZ=foo", "TZ=UTC TZ=a", "*/5 1,2 ? JAN MON", "@", "0-59/9223372036854775807 * * * *"} {
 		f.Add(seed, "UTC")
 	}
-	f.Fuzz(func(t *testing.T, cron, zone string) {
+	f.Fuzz(func(_ *testing.T, cron, zone string) {
 		_ = config.ValidateSchedule(&config.Schedule{Cron: cron, Timezone: zone})
 	})
 }

@@ -98,8 +98,7 @@ func explain(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "permission denied: let this process read it"
 	}
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathError.Err.Error()
 	}
 	return err.Error()

@@ -135,13 +135,11 @@ func reportInvalidSchema(source value, err error) {
 		return
 	}
 	at, text := source, err.Error()
-	var regex *jsonschema.InvalidRegexError
-	if errors.As(err, &regex) {
+	if regex, ok := errors.AsType[*jsonschema.InvalidRegexError](err); ok {
 		at = locateURL(source, regex.URL)
 		text = fmt.Sprintf("pattern %q is no regular expression that Go knows", clip(regex.Regex))
 	}
-	var load *jsonschema.LoadURLError
-	if errors.As(err, &load) {
+	if load, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
 		text = fmt.Sprintf("it refers to %q: %s", clip(load.URL), load.Err)
 	}
 	at.problem("invalid schema: %s", strings.ReplaceAll(text, schemaURL, ""))

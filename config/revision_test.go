@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -86,9 +87,7 @@ func TestRevisionChanges(t *testing.T) {
 func revision(t *testing.T, files map[string]string) string {
 	t.Helper()
 	all := map[string]string{"compozy.yaml": goodProject}
-	for name, text := range files {
-		all[name] = text
-	}
+	maps.Copy(all, files)
 	project, err := config.Load(write(t, all))
 	require.NoError(t, err)
 	return project.Revision

@@ -76,7 +76,7 @@ func TestZoneWarnings(t *testing.T) {
 	t.Run("Should look only between from and until", func(t *testing.T) {
 		s := config.Schedule{Cron: "30 1,2 * * *", Timezone: "America/New_York"}
 		change := time.Date(2027, 3, 14, 7, 0, 0, 0, time.UTC)
-		assert.Len(t, s.ZoneWarnings(from, change), 0)
+		assert.Empty(t, s.ZoneWarnings(from, change))
 		assert.Len(t, s.ZoneWarnings(from, change.Add(time.Second)), 1)
 		assert.Len(t, s.ZoneWarnings(change.Add(-time.Second), until), 2)
 		assert.Len(t, s.ZoneWarnings(change, until), 1)

@@ -338,7 +338,7 @@ func swapConfigMap(t *testing.T, f files, name, schedule string) {
 	t.Helper()
 	version, err := os.MkdirTemp(f.dir, "..2026_")
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(version, 0o755)) //nolint:gosec // as Kubernetes does
+	require.NoError(t, os.Chmod(version, 0o755))
 	version = filepath.Base(version)
 	f.write(version+"/compozy.yaml", "name: "+name+"\nworkflows:\n  - source: ./one.yaml\n")
 	f.write(version+"/one.yaml", "id: one\nschedule: "+schedule+"\n")

@@ -60,7 +60,13 @@ func (r *reconciler) override(ctx workflow.Context, o Override, replaced ActiveO
 	result, err := r.change(ctx, activities.OverrideInput{
 		RequestID: o.RequestID, WorkflowID: o.WorkflowID, Action: o.Action, Lead: lead,
 	})
-	now := workflow.Now(ctx)
+	r.settleOverride(o, replaced, result, err, workflow.Now(ctx))
+}
+
+// settleOverride turns what the activity found into an outcome.
+func (r *reconciler) settleOverride(
+	o Override, replaced ActiveOverride, result activities.OverrideResult, err error, now time.Time,
+) {
 	switch {
 	case err != nil:
 		r.fail(o, FailureRefused, rootMessage(err), now)
@@ -73,10 +79,11 @@ func (r *reconciler) override(ctx workflow.Context, o Override, replaced ActiveO
 	case result.Missing:
 		r.fail(o, FailureNotFound, fmt.Sprintf("there is no schedule of workflow %s", o.WorkflowID), now)
 	default:
-		if o.Action != ActionDelete && result.GitKnown && result.Paused != result.GitEnabled && r.stands(o.WorkflowID, o.RequestID) {
-			r.dropOverride(o.WorkflowID) // as the YAML says again: no override any more
-		}
 		r.applied(o, now)
+		asInGit := o.Action != ActionDelete && result.GitKnown && result.Paused != result.GitEnabled
+		if asInGit && r.stands(o.WorkflowID, o.RequestID) {
+			r.dropOverride(o.WorkflowID)
+		}
 	}
 }
 

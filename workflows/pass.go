@@ -267,8 +267,7 @@ func (p *Pass) changed() int { return p.Created + p.Updated + p.Deleted }
 
 // rootMessage is what the activity said: the wrappers say which activity it was.
 func rootMessage(err error) string {
-	var application *temporal.ApplicationError
-	if errors.As(err, &application) {
+	if application, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		return application.Message()
 	}
 	return err.Error()

@@ -2,7 +2,6 @@ package workflows_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -302,7 +301,7 @@ func TestMessages(t *testing.T) {
 		})
 		s.ExecuteWorkflow(workflows.ReconcilerType, workflows.Input{Project: "reports"})
 		var next *workflow.ContinueAsNewError
-		require.True(t, errors.As(s.GetWorkflowError(), &next), "%v", s.GetWorkflowError())
+		require.ErrorAs(t, s.GetWorkflowError(), &next, "%v", s.GetWorkflowError())
 		var in workflows.Input
 		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
 		assert.Equal(t, "reports", in.Project)

@@ -60,7 +60,7 @@ func replayer() sdkworker.WorkflowReplayer {
 func quiet() sdklog.Logger { return sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
 
 // TestRecord plays the life of a reconciler on a real server: a first pass, changes, deletes, a
-// refused and an unreadable reload, a revision without a worker, a restart.
+// refused and an unreadable reload, a revision without a worker, overrides of every kind, a restart.
 func TestRecord(t *testing.T) {
 	if *record == "" {
 		t.Skip("only with -record NAME")
@@ -89,6 +89,18 @@ func TestRecord(t *testing.T) {
 	signal(workflows.SignalReload, workflows.Reload{Revision: "0123456789ab", Generation: 1})
 	signal(workflows.SignalReload, "unreadable")
 	signal(workflows.SignalResync, nil)
+	override := func(o workflows.Override) {
+		o.WorkflowID, o.RequestID = "one", string(o.Action)+o.Actor
+		signal(workflows.SignalOverride, o)
+		awaitOutcome(t, c, o.RequestID)
+	}
+	override(workflows.Override{Action: workflows.ActionPause, Actor: "ann", ExpiresIn: config.Duration(time.Second)})
+	override(workflows.Override{Action: workflows.ActionResume})
+	override(workflows.Override{Action: workflows.ActionDelete, ExpiresIn: config.Duration(time.Second)})
+	override(workflows.Override{Action: workflows.ActionPause, Actor: "ben", Hold: true})
+	signal(workflows.SignalRun, workflows.Run{RequestID: "run", WorkflowID: "one", Action: workflows.ActionTrigger})
+	awaitOutcome(t, c, "run")
+	signal(workflows.SignalOverride, "unreadable")
 	stop()
 	stop = recordServe(t, namespace, c, dir)
 	await(t, c, func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync && s.Refused != nil })
@@ -124,6 +136,23 @@ func await(t *testing.T, c client.Client, holds func(workflows.Status) bool) {
 		if err == nil {
 			status = workflows.Status{}
 			require.NoError(t, value.Get(&status))
+		}
+	}
+}
+
+func awaitOutcome(t *testing.T, c client.Client, requestID string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		require.True(t, time.Now().Before(deadline), requestID)
+		value, err := c.QueryWorkflow(context.Background(), workflows.ReconcilerID("recorded"), "", workflows.QueryOutcome,
+			workflows.OutcomeQuery{RequestID: requestID})
+		if err != nil {
+			continue
+		}
+		var outcomes []workflows.Outcome
+		require.NoError(t, value.Get(&outcomes))
+		if outcomes[0].Status == workflows.OutcomeApplied || outcomes[0].Status == workflows.OutcomeFailed {
+			return
 		}
 	}
 }

@@ -118,7 +118,8 @@ func (m *Manager) BackfillSchedule(ctx context.Context, workflowID string, reque
 
 func (m *Manager) run(ctx context.Context, request Request, message workflows.Run) (WriteResult, error) {
 	if message.OverlapPolicy != "" && !slices.Contains(config.OverlapPolicies(), message.OverlapPolicy) {
-		return WriteResult{}, fmt.Errorf("%w: unknown overlap_policy %q: use one of %v", ErrInvalid, message.OverlapPolicy, config.OverlapPolicies())
+		return WriteResult{}, fmt.Errorf("%w: unknown overlap_policy %q: use one of %v",
+			ErrInvalid, message.OverlapPolicy, config.OverlapPolicies())
 	}
 	if err := m.exists(message.WorkflowID); err != nil {
 		return WriteResult{}, err
@@ -193,8 +194,10 @@ func (m *Manager) signal(ctx context.Context, name string, message any) error {
 }
 
 // Status asks the reconciler.
-func (m *Manager) Status(ctx context.Context) (status workflows.Status, err error) {
-	return status, m.query(ctx, &status, workflows.QueryStatus)
+func (m *Manager) Status(ctx context.Context) (workflows.Status, error) {
+	var status workflows.Status
+	err := m.query(ctx, &status, workflows.QueryStatus)
+	return status, err
 }
 
 // Outcome asks the reconciler what became of a request. An id that it does not know has the status
