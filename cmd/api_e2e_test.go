@@ -10,8 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -23,14 +28,47 @@ import (
 // served is a `serve` process with its API.
 type served struct {
 	*child
-	url string
+	url      string
+	contract contract
+}
+
+// contract is openapi.yaml, which every answer of these tests is held against.
+type contract struct{ router routers.Router }
+
+func newContract(t *testing.T) contract {
+	t.Helper()
+	root, err := temporaltest.Root()
+	require.NoError(t, err)
+	document, err := openapi3.NewLoader().LoadFromFile(filepath.Join(root, "api", "openapi.yaml"))
+	require.NoError(t, err)
+	document.Servers = nil // any host
+	router, err := legacy.NewRouter(document)
+	require.NoError(t, err)
+	return contract{router}
+}
+
+func (c contract) hold(t *testing.T, request *http.Request, response *http.Response, body []byte) {
+	t.Helper()
+	if !strings.HasPrefix(response.Header.Get("Content-Type"), "application/") ||
+		strings.HasSuffix(response.Header.Get("Content-Type"), "yaml") {
+		return
+	}
+	route, params, err := c.router.FindRoute(request)
+	require.NoError(t, err)
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route},
+		Status:                 response.StatusCode, Header: response.Header,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	}
+	input.SetBodyBytes(body)
+	assert.NoError(t, openapi3filter.ValidateResponse(t.Context(), input), "%s %s: %s", request.Method, request.URL, body)
 }
 
 func serveAPI(t *testing.T, env []string, dir string, args ...string) served {
 	t.Helper()
 	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	args = append([]string{"serve", "--project", dir, "--listen", address, "--rate-limit", "0"}, args...)
-	return served{child: start(t, env, args...), url: "http://" + address}
+	return served{child: start(t, env, args...), url: "http://" + address, contract: newContract(t)}
 }
 
 // request calls the API; the status is 0 where nobody listens.
@@ -48,6 +86,7 @@ func (s served) request(t *testing.T, method, path, body string) (status int, an
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
+	s.contract.hold(t, request, response, text)
 	return response.StatusCode, string(text), response.Header
 }
 
@@ -132,6 +171,55 @@ func TestAPIOverrides(t *testing.T) {
 		assert.True(t, second.get(t, "new").Enabled)
 	})
 	assert.Equal(t, 0, second.terminate())
+}
+
+func TestAPIOperations(t *testing.T) {
+	namespace, _ := server.Namespace(t)
+	s := serveAPI(t, temporalEnv(server.Address(), namespace), project(t, "operated", 3))
+	s.ready(t)
+	t.Run("Should answer every operation as openapi.yaml says", func(t *testing.T) {
+		for _, try := range []struct {
+			method, path, body string
+			status             int
+		}{
+			{http.MethodGet, "/schedules?status=active&page_size=2", "", 200},
+			{http.MethodGet, "/schedules/wf-0000", "", 200},
+			{http.MethodPut, "/schedules/wf-0000", `{"enabled":false,"reason":"r","expires_in":"1h","hold":true}`, 200},
+			{http.MethodGet, "/schedules?status=override", "", 200},
+			{http.MethodDelete, "/schedules/wf-0000/override", "", 204},
+			{http.MethodDelete, "/schedules/wf-0001?reason=r", "", 204},
+			{http.MethodGet, "/schedules/wf-0001", "", 200},
+			{http.MethodPost, "/schedules/wf-0002/trigger", `{"overlap_policy":"allow"}`, 200},
+			{http.MethodPost, "/schedules/wf-0002/backfill", `{"start_at":"2026-03-01T00:00:00Z","end_at":"2026-03-03T00:00:00Z"}`, 200},
+			{http.MethodGet, "/schedules/wf-0002/runs?page_size=1", "", 200},
+			{http.MethodGet, "/reconciler", "", 200},
+			{http.MethodPost, "/reload", `{"force":true}`, 202},
+			{http.MethodGet, "/requests/never-sent", "", 200},
+			{http.MethodGet, "/schedules/nobody", "", 404},
+			{http.MethodPut, "/schedules/nobody", `{"enabled":true}`, 404},
+			{http.MethodPut, "/schedules/wf-0000", `{"enabled":"perhaps"}`, 400},
+			{http.MethodPut, "/schedules/wf-0000", `{"enabled":true,"why":"?"}`, 400},
+		} {
+			status, answer, _ := s.request(t, try.method, "/api/v0"+try.path, try.body)
+			assert.Equal(t, try.status, status, "%s %s: %s", try.method, try.path, answer)
+		}
+	})
+	t.Run("Should end in the last accepted state of many clients", func(t *testing.T) {
+		var clients sync.WaitGroup
+		for n := range 8 {
+			clients.Go(func() {
+				for i := range 8 {
+					status, answer, _ := s.request(t, http.MethodPut, "/api/v0/schedules/wf-0002", fmt.Sprintf(`{"enabled":%t}`, (n+i)%2 == 0))
+					assert.Contains(t, []int{http.StatusOK, http.StatusAccepted, http.StatusConflict}, status, answer)
+				}
+			})
+		}
+		clients.Wait()
+		s.pause(t, "wf-0002", `{"enabled":false,"reason":"the last"}`)
+		info := s.get(t, "wf-0002")
+		assert.False(t, info.Enabled)
+		assert.Equal(t, "the last", info.Override.Reason)
+	})
 }
 
 func TestAPISplit(t *testing.T) {

@@ -65,7 +65,8 @@ func (p process) run(ctx context.Context, project *config.Project) error {
 
 // listen opens the API's port at once, so that a port in use is told before anything is done.
 func (p process) listen(ctx context.Context, m *manager.Manager) (serve func(context.Context) error, err error) {
-	server, err := api.New(api.Options{Manager: m, Ready: m.Ready, Settings: p.settings, Logger: p.logger}) //nolint:contextcheck // it bounds its look-ups itself
+	options := api.Options{Manager: m, Ready: m.Ready, Settings: p.settings, Logger: p.logger}
+	server, err := api.New(options) //nolint:contextcheck // it bounds its look-ups itself
 	if err != nil {
 		return nil, err
 	}
