@@ -151,6 +151,8 @@ func loadEnviron(k *koanf.Koanf, known, environ []string) error {
 		TransformFunc: func(name, value string) (string, any) {
 			key := strings.ToLower(strings.TrimPrefix(name, envPrefix))
 			switch {
+			case value == "": // set to nothing is not set: an empty SCHEDULES_WATCH turns nothing off
+				return "", nil
 			case isServiceLink(key, value), slices.Contains(clientVariables, key):
 				return "", nil
 			case !slices.Contains(known, key):

@@ -115,6 +115,15 @@ func TestSettingsUnknownKeys(t *testing.T) {
 			assert.ErrorContains(t, err, test.want)
 		})
 	}
+	t.Run("Should take an empty variable for none", func(t *testing.T) {
+		settings, err := loadSettings(t, "", []string{"SCHEDULES_WATCH=", "SCHEDULES_GENERATION="})
+		require.NoError(t, err)
+		assert.Equal(t, config.DefaultSettings(), settings)
+	})
+	t.Run("Should ignore the variables of the commands on the API", func(t *testing.T) {
+		_, err := loadSettings(t, "", []string{"SCHEDULES_API_URL=http://127.0.0.1:8080", "SCHEDULES_TOKEN=secret"})
+		require.NoError(t, err)
+	})
 	t.Run("Should ignore other programs' variables", func(t *testing.T) {
 		got, err := loadSettings(t, "", []string{"TEMPORAL_ADDRESS=x", "XSCHEDULES_A=1", "SCHEDULESX=1", "PATH=/bin", "="})
 		require.NoError(t, err)

@@ -108,6 +108,8 @@ func TestOverrides(t *testing.T) {
 		assert.Equal(t, workflows.OutcomeApplied, r.override(workflows.Override{WorkflowID: "on", Action: workflows.ActionDelete}).Status)
 		r.schedules(1)
 		assert.Equal(t, workflows.OutcomeApplied, r.override(workflows.Override{WorkflowID: "on", Action: workflows.ActionDelete}).Status, "again")
+		assert.Equal(t, workflows.FailureNotFound, r.override(workflows.Override{WorkflowID: "on", Action: workflows.ActionPause}).Reason,
+			"nothing to pause")
 		r.signal(workflows.SignalResync, nil)
 		status := r.until("a pass leaves it away", func(s workflows.Status) bool { return s.Counts.Removed == 1 && s.Phase == workflows.PhaseInSync })
 		assert.Zero(t, status.LastPass.Created)

@@ -69,15 +69,15 @@ func (r *reconciler) settleOverride(
 ) {
 	switch {
 	case err != nil:
-		r.fail(o, FailureRefused, rootMessage(err), now)
+		r.fail(o, replaced, FailureRefused, rootMessage(err), now)
 	case result.NotOwned:
-		r.fail(o, FailureConflict, "a schedule with this ID exists and is not owned by this project", now)
+		r.fail(o, replaced, FailureConflict, "a schedule with this ID exists and is not owned by this project", now)
 	case result.Missing && o.Action == ActionDelete && replaced.Action == ActionDelete:
 		r.applied(o, now)
 	case result.Missing && (r.passing || r.PassDue):
 		// The pass under way may create it: tried again after the batch, and at the pass's end.
 	case result.Missing:
-		r.fail(o, FailureNotFound, fmt.Sprintf("there is no schedule of workflow %s", o.WorkflowID), now)
+		r.fail(o, replaced, FailureNotFound, fmt.Sprintf("there is no schedule of workflow %s", o.WorkflowID), now)
 	default:
 		r.applied(o, now)
 		asInGit := o.Action != ActionDelete && result.GitKnown && result.Paused != result.GitEnabled
@@ -94,9 +94,15 @@ func (r *reconciler) applied(o Override, now time.Time) {
 	r.settle(o.RequestID, OutcomeApplied, "", "", now)
 }
 
-func (r *reconciler) fail(o Override, reason FailureReason, message string, now time.Time) {
-	if r.stands(o.WorkflowID, o.RequestID) {
-		r.dropOverride(o.WorkflowID)
+// fail settles an override that was not applied. The one that it had replaced is in force again: a
+// schedule that is deleted until reload stays so when somebody fails to pause it.
+func (r *reconciler) fail(o Override, replaced ActiveOverride, reason FailureReason, message string, now time.Time) {
+	if i, found := r.overrideAt(o.WorkflowID); found && r.Overrides[i].RequestID == o.RequestID {
+		if replaced.RequestID != "" && replaced.RequestID != o.RequestID {
+			r.Overrides[i] = replaced
+		} else {
+			r.dropOverride(o.WorkflowID)
+		}
 	}
 	r.settle(o.RequestID, OutcomeFailed, reason, message, now)
 }

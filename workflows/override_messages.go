@@ -58,7 +58,9 @@ type Run struct {
 	RequestID  string    `json:"request_id,omitempty"`
 	WorkflowID string    `json:"workflow_id"`
 	Action     RunAction `json:"action"`
-	Actor      string    `json:"actor,omitempty"`
+	// Actor and Reason are for people who read the history.
+	Actor  string `json:"actor,omitempty"`
+	Reason string `json:"reason,omitempty"`
 	// StartAt and EndAt are a backfill's window.
 	StartAt time.Time `json:"start_at,omitzero"`
 	EndAt   time.Time `json:"end_at,omitzero"`

@@ -47,6 +47,8 @@ func (m Run) check() string {
 		return fmt.Sprintf("unknown action %q: use trigger or backfill", m.Action)
 	case m.Action == ActionBackfill && !m.StartAt.Before(m.EndAt):
 		return "a backfill needs start_at before end_at"
+	case len(m.Reason) > maxReason:
+		return fmt.Sprintf("reason is longer than %d bytes", maxReason)
 	}
 	return checkLengths(m.WorkflowID, m.RequestID, m.Actor)
 }

@@ -38,6 +38,8 @@ func (r *reconciler) pass(ctx workflow.Context) {
 	r.PassDue, r.Reload, r.Prune = false, false, false
 	r.Status.Phase, r.Status.Message = PhaseReconciling, ""
 	r.publish(ctx)
+	logger := workflow.GetLogger(ctx)
+	logger.Info("pass started", "project", r.project, "kind", pass.Kind, "revision", pass.Revision)
 
 	passCtx, stop := workflow.WithCancel(ctx)
 	r.stopPass, r.passing = stop, true
@@ -64,7 +66,9 @@ func (r *reconciler) pass(ctx workflow.Context) {
 	}
 	r.conclude(err)
 	r.answerReloads(waiting, now)
-	workflow.GetLogger(ctx).Info("pass finished", "kind", pass.Kind, "phase", r.Status.Phase, "message", r.Status.Message)
+	logger.Info("pass finished", "project", r.project, "kind", pass.Kind, "revision", pass.Revision,
+		"phase", r.Status.Phase, "message", r.Status.Message, "problems", r.Status.ProblemCount,
+		"created", pass.Created, "updated", pass.Updated, "deleted", pass.Deleted, "desired", r.Status.Counts.Desired)
 }
 
 // answerReloads tells those who asked for a reload how its pass ended.

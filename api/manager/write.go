@@ -124,7 +124,7 @@ func (m *Manager) run(ctx context.Context, request Request, message workflows.Ru
 	if err := m.exists(message.WorkflowID); err != nil {
 		return WriteResult{}, err
 	}
-	message.RequestID, message.Actor = requestIDOf(request), request.Actor
+	message.RequestID, message.Actor, message.Reason = requestIDOf(request), request.Actor, request.Reason
 	result, err := m.write(ctx, workflows.SignalRun, message, workflows.Outcome{
 		RequestID: message.RequestID, WorkflowID: message.WorkflowID, Action: string(message.Action),
 	})
