@@ -153,7 +153,7 @@ func TestSettingsErrors(t *testing.T) {
 		args       []string
 		want       []string
 	}{
-		{name: "an empty project", environ: []string{"SCHEDULES_PROJECT="}, want: []string{`project "": name the project directory`}},
+		{name: "an empty project", args: []string{"--project="}, want: []string{`project "": name the project directory`}},
 		{name: "a negative generation", args: []string{"--generation=-1"}, want: []string{"generation -1: use 0 or more"}},
 		{name: "a short resync interval", file: "resync_interval: 999ms", want: []string{"resync_interval 999ms: use at least 1s"}},
 		{name: "a resync interval without a unit", file: "resync_interval: 60", want: []string{"resync_interval 60ns: use at least 1s"}},
