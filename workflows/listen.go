@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 
 	"go.temporal.io/sdk/converter"
@@ -97,9 +98,7 @@ func (r *reconciler) onOverride(ctx workflow.Context, raw converter.RawValue) {
 	if problem == "" {
 		problem = message.check()
 	}
-	if message.RequestID == "" {
-		message.RequestID = fmt.Sprintf("signal-%d", r.nextSeq())
-	}
+	message.RequestID = cmp.Or(message.RequestID, fmt.Sprintf("signal-%d", r.nextSeq()))
 	if r.known(ctx, message.RequestID, message.WorkflowID, string(message.Action), problem) {
 		return
 	}
@@ -128,9 +127,7 @@ func (r *reconciler) onRun(ctx workflow.Context, raw converter.RawValue) {
 	if problem == "" {
 		problem = message.check()
 	}
-	if message.RequestID == "" {
-		message.RequestID = fmt.Sprintf("signal-%d", r.nextSeq())
-	}
+	message.RequestID = cmp.Or(message.RequestID, fmt.Sprintf("signal-%d", r.nextSeq()))
 	if r.known(ctx, message.RequestID, message.WorkflowID, string(message.Action), problem) {
 		return
 	}

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +27,8 @@ const (
 // stage runs a reconciler with activities that the test plays. Its clock is the test environment's.
 type stage struct {
 	*testsuite.TestWorkflowEnvironment
-	t *testing.T
+	t  *testing.T
+	mu sync.Mutex
 	// diffs and batches are what the reconciler asked for, in order.
 	diffs   []activities.DiffInput
 	batches []activities.BatchInput
@@ -43,14 +45,18 @@ func newStage(t *testing.T) *stage {
 	var a *activities.Activities
 	s.OnActivity(a.Diff, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.DiffInput) (activities.DiffResult, error) {
+			s.mu.Lock()
 			s.diffs = append(s.diffs, in)
+			s.mu.Unlock()
 			if s.diff == nil {
 				return activities.DiffResult{}, nil
 			}
 			return s.diff(in)
 		})
 	batch := func(ctx context.Context, in activities.BatchInput) (activities.BatchResult, error) {
+		s.mu.Lock()
 		s.batches = append(s.batches, in)
+		s.mu.Unlock()
 		if s.apply == nil {
 			return activities.BatchResult{Created: len(in.Operations)}, nil
 		}
@@ -178,7 +184,7 @@ func TestPasses(t *testing.T) {
 				seen[op.WorkflowID] = true
 			}
 		}
-		assert.Len(t, seen, 2600)
+		assert.Equal(t, 2600, len(seen))
 	})
 }
 
@@ -229,12 +235,9 @@ func TestFailures(t *testing.T) {
 			}
 			return activities.DiffResult{}, nil
 		}
-		first := true
+		var once sync.Once
 		s.apply = func(context.Context, activities.BatchInput) (activities.BatchResult, error) {
-			if first {
-				first = false
-				s.SignalWorkflow(workflows.SignalReload, workflows.Reload{Revision: revisionB})
-			}
+			once.Do(func() { s.SignalWorkflow(workflows.SignalReload, workflows.Reload{Revision: revisionB}) })
 			return activities.BatchResult{}, nil
 		}
 		s.reloadAt(time.Second, workflows.Reload{Revision: revisionA})
