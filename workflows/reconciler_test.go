@@ -184,7 +184,8 @@ func TestPasses(t *testing.T) {
 				seen[op.WorkflowID] = true
 			}
 		}
-		assert.Equal(t, 2600, len(seen))
+		count := len(seen) // the ids themselves would fill the screen
+		assert.Equal(t, 2600, count)
 	})
 }
 
