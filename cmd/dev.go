@@ -111,11 +111,11 @@ func devSession(ctx context.Context, env Environment, settings config.Settings, 
 	if err != nil {
 		return err
 	}
-	temporal, err := temporalOptions(env, logger)
-	if err != nil {
-		return err
+	// Not TEMPORAL_*: those are for another Temporal, perhaps with TLS and a key.
+	temporal := client.Options{
+		HostPort: "127.0.0.1:" + strconv.Itoa(options.port), Namespace: client.DefaultNamespace,
+		Logger: sdkLogger(logger),
 	}
-	temporal.HostPort, temporal.Namespace = "127.0.0.1:"+strconv.Itoa(options.port), client.DefaultNamespace
 	c, err := connectQuietly(ctx, temporal)
 	if err != nil {
 		return ignoreStop(ctx, err)

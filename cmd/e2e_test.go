@@ -109,7 +109,9 @@ func TestDev(t *testing.T) {
 		port, uiPort := freePort(t), freePort(t)
 		args := []string{"dev", "--project", dir, "--port", fmt.Sprint(port), "--ui-port", fmt.Sprint(uiPort),
 			"--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t))}
-		env := append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH"))
+		// What reaches another Temporal must not reach into dev.
+		env := append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH"),
+			"TEMPORAL_ADDRESS=temporal.example.com:7233", "TEMPORAL_API_KEY=secret", "TEMPORAL_TLS=true")
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 
 		first := start(t, env, args...)

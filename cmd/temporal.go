@@ -23,8 +23,13 @@ func temporalOptions(env Environment, logger *slog.Logger) (client.Options, erro
 	if options.Namespace == "" {
 		options.Namespace = client.DefaultNamespace
 	}
-	options.Logger = sdklog.NewStructuredLogger(logger.With("component", "temporal-sdk"))
+	options.Logger = sdkLogger(logger)
 	return options, nil
+}
+
+// sdkLogger makes the SDK log through ours.
+func sdkLogger(logger *slog.Logger) sdklog.Logger {
+	return sdklog.NewStructuredLogger(logger.With("component", "temporal-sdk"))
 }
 
 // lookup is an environment as envconfig wants it.
