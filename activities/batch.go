@@ -84,11 +84,14 @@ func (a *Activities) batch(
 		callers.Go(func() {
 			for i, ok := b.take(); ok && !stopping(ctx); i, ok = b.take() {
 				done, problem, err := f(ctx, in.Operations[i])
-				b.finish(ctx, i, done, problem, err)
+				b.finish(i, done, problem, err)
 			}
 		})
 	}
 	callers.Wait()
+	if slices.Contains(b.Done, false) {
+		b.beat(ctx) // what is left goes to another try, which starts from here
+	}
 	if err := ctx.Err(); err != nil {
 		return b.Result, err
 	}
@@ -179,7 +182,7 @@ func (b *batch) take() (int, bool) {
 	return i, i < len(b.Done)
 }
 
-func (b *batch) finish(ctx context.Context, i int, done outcome, problem *Problem, err error) {
+func (b *batch) finish(i int, done outcome, problem *Problem, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -192,5 +195,4 @@ func (b *batch) finish(ctx context.Context, i int, done outcome, problem *Proble
 		b.Result.count(done)
 	}
 	b.Done[i] = true
-	activity.RecordHeartbeat(ctx, b.progress)
 }
