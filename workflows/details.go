@@ -39,6 +39,7 @@ func details(s Status, overrides []ActiveOverride) string {
 	}
 	writeProblems(&b, s)
 	writeOverrides(&b, overrides)
+	b.WriteString("\n\u00a0\n\n\u00a0\n") // the Temporal UI cuts off the last lines after a table
 	return b.String()
 }
 

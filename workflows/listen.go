@@ -113,7 +113,7 @@ func (r *reconciler) takeOverride(ctx workflow.Context, message Override) {
 			Status: OutcomeAccepted, At: workflow.Now(ctx),
 		})
 	}
-	workflow.GetLogger(ctx).Warn("override accepted", "workflow_id", message.WorkflowID, "action", message.Action,
+	workflow.GetLogger(ctx).Info("override accepted", "workflow_id", message.WorkflowID, "action", message.Action,
 		"actor", message.Actor, "reason", message.Reason, "request_id", message.RequestID)
 	replaced := r.accept(message, workflow.Now(ctx))
 	lead := message.lead(workflow.Now(ctx))

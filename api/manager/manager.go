@@ -60,7 +60,8 @@ func New(o Options) *Manager {
 	return m
 }
 
-// SetProject replaces the desired state that answers are compared with.
+// SetProject replaces the desired state that answers are compared with. A new revision is a reload,
+// which reverts what was written before.
 func (m *Manager) SetProject(project *config.Project) {
 	byID := make(map[string]config.Workflow, len(project.Workflows))
 	for _, w := range project.Scheduled() {
@@ -68,6 +69,9 @@ func (m *Manager) SetProject(project *config.Project) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.project != nil && m.project.Revision != project.Revision {
+		m.snapshot.forget()
+	}
 	m.project, m.byID = project, byID
 }
 

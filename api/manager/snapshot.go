@@ -66,6 +66,13 @@ func (s *snapshot) own(o workflows.Override, wanted bool, at time.Time) {
 	s.writes[o.WorkflowID] = write
 }
 
+// forget leaves the list alone to tell what is so, because a reload reverts own writes.
+func (s *snapshot) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.writes)
+}
+
 func (s *snapshot) has(workflowID string) (known, ready bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

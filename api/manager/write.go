@@ -144,6 +144,9 @@ func (m *Manager) ReconcileSchedules(ctx context.Context, request ReconcileReque
 	if err != nil {
 		return WriteResult{}, err
 	}
+	if request.Force {
+		m.snapshot.forget()
+	}
 	return WriteResult{RequestID: requestID, Status: workflows.OutcomeAccepted}, nil
 }
 
