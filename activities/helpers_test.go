@@ -176,7 +176,7 @@ func (f *fixture) diff(t testing.TB, p *config.Project, kind activities.PassKind
 	return result
 }
 
-// settled diffs until the list shows what was written: it lags behind (DESIGN 6).
+// settled diffs until the list shows what was written: it lags behind (docs/temporal.md, "The list lags").
 func (f *fixture) settled(t testing.TB, p *config.Project, kind activities.PassKind, done func(activities.DiffResult) bool) activities.DiffResult {
 	t.Helper()
 	var result activities.DiffResult
