@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -247,6 +250,10 @@ func TestConcurrentOverrides(t *testing.T) {
 		require.Len(t, r.overrides(), 1)
 		assert.Equal(t, "last", r.overrides()[0].Actor)
 		assert.Zero(t, failedWorkflowTasks(t, c, workflows.ReconcilerID(r.project)))
+		continued := slices.ContainsFunc(history(t, c, workflows.ReconcilerID(r.project)), func(e *historypb.HistoryEvent) bool {
+			return e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
+		})
+		assert.True(t, continued, "it continued as new on the way")
 	})
 	t.Run("Should apply a pause during a cold pass of 1,000 schedules, and keep it", func(t *testing.T) {
 		namespace, c := server.Namespace(t)

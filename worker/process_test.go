@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -358,16 +359,34 @@ func signalWithoutInput(t *testing.T, namespace string, c client.Client, project
 	require.NoError(t, err)
 }
 
-// failedWorkflowTasks counts the failed workflow tasks in the history of a workflow's current run.
+// failedWorkflowTasks counts the failed workflow tasks of a workflow, over all runs that it continued as
+// new from. Unhandled commands are none: so the server calls a run's end that a new message came before,
+// which it then hands to that run.
 func failedWorkflowTasks(t *testing.T, c client.Client, id string) (n int) {
 	t.Helper()
-	events := c.GetWorkflowHistory(context.Background(), id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	for events.HasNext() {
-		event, err := events.Next()
-		require.NoError(t, err)
-		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED {
+	for _, event := range history(t, c, id) {
+		failed := event.GetWorkflowTaskFailedEventAttributes()
+		if failed != nil && failed.GetCause() != enumspb.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND {
 			n++
 		}
 	}
 	return n
+}
+
+// history is the events of a workflow's current run and of those before it.
+func history(t *testing.T, c client.Client, id string) (all []*historypb.HistoryEvent) {
+	t.Helper()
+	for run, more := "", true; more; more = run != "" {
+		events := c.GetWorkflowHistory(context.Background(), id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		run = ""
+		for events.HasNext() {
+			event, err := events.Next()
+			require.NoError(t, err)
+			if started := event.GetWorkflowExecutionStartedEventAttributes(); started != nil {
+				run = started.GetContinuedExecutionRunId()
+			}
+			all = append(all, event)
+		}
+	}
+	return all
 }

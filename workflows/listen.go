@@ -11,40 +11,35 @@ import (
 // listen takes messages over as they come, also while a pass is running, and ends overrides whose time
 // is over.
 func (r *reconciler) listen(ctx workflow.Context) {
-	receive := func(channel workflow.ReceiveChannel, take func(workflow.Context, converter.RawValue)) {
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			for {
-				var raw converter.RawValue
-				channel.Receive(ctx, &raw)
-				take(ctx, raw)
-			}
-		})
-	}
-	receive(r.reloads, r.onReload)
-	receive(r.overrides, r.onOverride)
-	receive(r.runs, r.onRun)
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
-			r.resyncs.Receive(ctx, nil)
-			r.PassDue = true
+			// Not a blocked Receive: that holds a message which drain cannot see, and which would be lost
+			// where the run ends before this coroutine's turn.
+			if err := workflow.Await(ctx, r.hasMessage); err != nil {
+				return // the reconciler was cancelled
+			}
+			r.drain(ctx)
 		}
 	})
 	workflow.Go(ctx, r.expire)
 }
 
-// drain takes over what has arrived but was not handed out yet. A message that it missed would be
-// lost with this run.
+func (r *reconciler) hasMessage() bool {
+	return r.reloads.Len()+r.overrides.Len()+r.runs.Len()+r.resyncs.Len() > 0
+}
+
+// drain takes over every message that has arrived. One that it missed would be lost with this run.
 func (r *reconciler) drain(ctx workflow.Context) {
-	var raw converter.RawValue
-	for r.reloads.ReceiveAsync(&raw) {
-		r.onReload(ctx, raw)
+	drainOne := func(channel workflow.ReceiveChannel, take func(workflow.Context, converter.RawValue)) {
+		var raw converter.RawValue
+		for channel.ReceiveAsync(&raw) {
+			take(ctx, raw)
+			raw = converter.RawValue{}
+		}
 	}
-	for r.overrides.ReceiveAsync(&raw) {
-		r.onOverride(ctx, raw)
-	}
-	for r.runs.ReceiveAsync(&raw) {
-		r.onRun(ctx, raw)
-	}
+	drainOne(r.reloads, r.onReload)
+	drainOne(r.overrides, r.onOverride)
+	drainOne(r.runs, r.onRun)
 	for r.resyncs.ReceiveAsync(nil) {
 		r.PassDue = true
 	}

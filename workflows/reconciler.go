@@ -137,9 +137,10 @@ func (r *reconciler) historyIsLong(ctx workflow.Context) bool {
 	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxHistory
 }
 
-// wait returns when a pass is due: a message asked for it, or the resync interval is over.
+// wait returns when a pass is due: a message asked for it, or the resync interval is over; and when
+// messages have made the history long.
 func (r *reconciler) wait(ctx workflow.Context) error {
-	asked := func() bool { return r.PassDue && r.Status.Revision != "" }
+	asked := func() bool { return r.PassDue && r.Status.Revision != "" || r.historyIsLong(ctx) }
 	if r.Status.Revision == "" {
 		return workflow.Await(ctx, asked)
 	}

@@ -299,10 +299,13 @@ func TestMessages(t *testing.T) {
 	t.Run("Should hand state and late messages to the next run", func(t *testing.T) {
 		s := newStage(t)
 		s.reloadAt(1*time.Second, workflows.Reload{Revision: revisionA, Generation: 3})
-		s.at(2*time.Second, func() {
-			s.SetContinueAsNewSuggested(true)
-			s.SignalWorkflow(workflows.SignalReload, workflows.Reload{Revision: revisionB, Generation: 4})
-		})
+		s.diff = func(in activities.DiffInput) (activities.DiffResult, error) {
+			if in.Revision == revisionA {
+				s.SignalWorkflow(workflows.SignalReload, workflows.Reload{Revision: revisionB, Generation: 4})
+				s.SetContinueAsNewSuggested(true)
+			}
+			return activities.DiffResult{}, nil
+		}
 		s.ExecuteWorkflow(workflows.ReconcilerType, workflows.Input{Project: "reports"})
 		var next *workflow.ContinueAsNewError
 		require.ErrorAs(t, s.GetWorkflowError(), &next, "%v", s.GetWorkflowError())

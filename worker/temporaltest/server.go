@@ -50,6 +50,8 @@ func start() (*Server, error) {
 	server, err := testsuite.StartDevServer(context.Background(), testsuite.DevServerOptions{
 		ExistingPath: binary,
 		LogLevel:     "error",
+		// Reconcilers continue as new every few messages, so that every test goes through it.
+		ExtraArgs: []string{"--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60"},
 		ClientOptions: &client.Options{
 			Logger: quietLogger(),
 		},
