@@ -5,6 +5,7 @@ package temporaltest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -50,8 +51,7 @@ func start() (*Server, error) {
 	server, err := testsuite.StartDevServer(context.Background(), testsuite.DevServerOptions{
 		ExistingPath: binary,
 		LogLevel:     "error",
-		// Reconcilers continue as new every few messages, so that every test goes through it.
-		ExtraArgs: []string{"--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60"},
+		ExtraArgs:    extraArgs(),
 		ClientOptions: &client.Options{
 			Logger: quietLogger(),
 		},
@@ -60,6 +60,16 @@ func start() (*Server, error) {
 		return nil, err
 	}
 	return &Server{server: server}, nil
+}
+
+// extraArgs let reconcilers continue as new every few messages, so that tests go through it. Benchmarks
+// measure the server's own rate of that.
+func extraArgs() []string {
+	flag.Parse()
+	if bench := flag.Lookup("test.bench"); bench != nil && bench.Value.String() != "" {
+		return nil
+	}
+	return []string{"--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60"}
 }
 
 func (s *Server) stop() {
