@@ -99,13 +99,13 @@ func (r *reconciler) run(ctx workflow.Context) error {
 	for {
 		r.publish(ctx)
 		switch {
-		case r.PassDue && r.Status.Revision != "":
+		case r.passDue():
 			r.pass(ctx)
 		case r.historyIsLong(ctx):
 			if err := r.finish(ctx); err != nil {
 				return err
 			}
-			if !r.PassDue {
+			if !r.passDue() {
 				return workflow.NewContinueAsNewError(ctx, ReconcilerType, Input{Project: r.project, State: &r.State})
 			}
 		default:
@@ -118,6 +118,9 @@ func (r *reconciler) run(ctx workflow.Context) error {
 		}
 	}
 }
+
+// passDue reports whether a pass can start: one is asked for, and there is a revision to compare with.
+func (r *reconciler) passDue() bool { return r.PassDue && r.Status.Revision != "" }
 
 // finish takes over every message and waits until none is being worked on.
 func (r *reconciler) finish(ctx workflow.Context) error {
@@ -140,7 +143,7 @@ func (r *reconciler) historyIsLong(ctx workflow.Context) bool {
 // wait returns when a pass is due: a message asked for it, or the resync interval is over; and when
 // messages have made the history long.
 func (r *reconciler) wait(ctx workflow.Context) error {
-	asked := func() bool { return r.PassDue && r.Status.Revision != "" || r.historyIsLong(ctx) }
+	asked := func() bool { return r.passDue() || r.historyIsLong(ctx) }
 	if r.Status.Revision == "" {
 		return workflow.Await(ctx, asked)
 	}

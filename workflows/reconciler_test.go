@@ -296,6 +296,17 @@ func TestMessages(t *testing.T) {
 		})
 		s.runFor(7 * time.Second)
 	})
+	t.Run("Should continue as new also where a pass is asked for before there is a revision", func(t *testing.T) {
+		s := newStage(t)
+		s.at(time.Second, func() {
+			s.SignalWorkflow(workflows.SignalResync, nil)
+			s.SetContinueAsNewSuggested(true)
+		})
+		s.ExecuteWorkflow(workflows.ReconcilerType, workflows.Input{Project: "reports", State: &workflows.State{PassDue: true}})
+		var next *workflow.ContinueAsNewError
+		require.ErrorAs(t, s.GetWorkflowError(), &next)
+		assert.Empty(t, s.diffs)
+	})
 	t.Run("Should hand state and late messages to the next run", func(t *testing.T) {
 		s := newStage(t)
 		s.reloadAt(1*time.Second, workflows.Reload{Revision: revisionA, Generation: 3})
