@@ -19,7 +19,11 @@ const (
 var brokenWorkflows = []struct{ name, yaml, want string }{
 	{"an unknown key in schedule names the near one", "id: daily\nschedule:\n  cron: \"0 9 * * *\"\n  timezon: UTC\n", `:4:3: unknown key "timezon" in schedule: did you mean "timezone"?`},
 	{"a key in camel case names ours", "id: daily\nschedule:\n  cron: \"0 9 * * *\"\n  overlapPolicy: skip\n", `:4:3: unknown key "overlapPolicy" in schedule: did you mean "overlap_policy"?`},
-	{"an unknown key that is near to none lists them", "id: daily\nschedule:\n  cron: \"0 9 * * *\"\n  every: 5m\n", `:4:3: unknown key "every" in schedule: the known keys are cron, timezone, enabled, jitter, overlap_policy, start_at, end_at, catchup_window, pause_on_failure, input`},
+	{"an unknown key that is near to none lists them", "id: daily\nschedule:\n  cron: \"0 9 * * *\"\n  every: 5m\n", `:4:3: unknown key "every" in schedule: the known keys are cron, timezone, enabled, jitter, overlap_policy, start_at, end_at, catchup_window, pause_on_failure, input, schedule_id, adopt`},
+	{"an empty schedule_id", "id: daily\nschedule:\n  cron: \"0 9 * * *\"\n  schedule_id: \"\"\n", `:4:3: schedule_id is empty: write a value, or remove the key`},
+	{"a schedule_id that is too long", "id: daily\nschedule:\n  cron: \"0 9 * * *\"\n  schedule_id: " + strings.Repeat("x", 1001) + "\n", `:4:16: schedule_id is longer than Temporal's 1000 characters: shorten it`},
+	{"adopt as text", "id: daily\nschedule:\n  cron: \"0 9 * * *\"\n  adopt: please\n", `:4:10: adopt is the text "please": write true or false`},
+	{"an empty workflow_id", "id: daily\ntemporal:\n  workflow_id: \"\"\n", `:3:3: workflow_id is empty: write a value, or remove the key`},
 	{"an unknown key in temporal", "id: daily\ntemporal:\n  taskqueue: a\n" + "schedule:\n  cron: \"0 9 * * *\"\n", `:3:3: unknown key "taskqueue" in temporal: did you mean "task_queue"?`},
 	{"an unknown key in temporal.retry", "id: daily\ntemporal:\n  retry:\n    max_attempts: 3\n", `:4:5: unknown key "max_attempts" in temporal.retry: did you mean "maximum_attempts"?`},
 	{"an unknown key from a merge", "id: daily\nx: &x\n  zone: UTC\nschedule:\n  <<: *x\n  cron: \"0 9 * * *\"\n", `:3:3: unknown key "zone" in schedule: did you mean "timezone"?`},

@@ -81,6 +81,15 @@ func TestProblemsOfAllFiles(t *testing.T) {
 		_, err := config.Load(dir)
 		assert.EqualError(t, err, duplicateID)
 	})
+	t.Run("Should name both places of a schedule ID that two workflows have", func(t *testing.T) {
+		dir := write(t, map[string]string{
+			"compozy.yaml": goodProject, "workflows/a.yaml": goodWorkflow,
+			"workflows/b.yaml": "id: nightly\nschedule:\n  cron: \"@daily\"\n  schedule_id: schedule-reports-daily\n",
+		})
+		_, err := config.Load(dir)
+		assert.EqualError(t, err, "workflows/b.yaml:4:16: schedule ID \"schedule-reports-daily\" is already the schedule ID "+
+			"of workflows/a.yaml:1:5: give one of the two another schedule_id")
+	})
 	t.Run("Should say what is wrong with the path itself", func(t *testing.T) {
 		dir := t.TempDir()
 		_, err := config.Load(filepath.Join(dir, "gone", "compozy.yaml"))

@@ -10,7 +10,7 @@ import (
 
 // translation is part of each spec hash. It changes when the same YAML is to be sent to Temporal in
 // another form, so that existing schedules are updated once.
-const translation = 1
+const translation = 2
 
 // shortHash is how many hex digits people see of a hash.
 const shortHash = 12
@@ -32,6 +32,7 @@ type canonical struct {
 	CatchupWindow  time.Duration  `json:"catchup_window"`
 	PauseOnFailure bool           `json:"pause_on_failure"`
 	Input          map[string]any `json:"input"`
+	ScheduleID     string         `json:"schedule_id,omitempty"`
 }
 
 // Fingerprint is the project's revision: the SHA-256 of its name and of all desired schedules, in
@@ -40,6 +41,7 @@ func Fingerprint(p *Project) (string, error) {
 	type entry struct {
 		Spec    string `json:"spec"`
 		Enabled bool   `json:"enabled"`
+		Adopt   bool   `json:"adopt,omitempty"`
 	}
 	scheduled := p.Scheduled()
 	entries := make([]entry, len(scheduled))
@@ -48,7 +50,7 @@ func Fingerprint(p *Project) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		entries[i] = entry{Spec: sum, Enabled: w.Schedule.IsEnabled()}
+		entries[i] = entry{Spec: sum, Enabled: w.Schedule.IsEnabled(), Adopt: w.Schedule.Adopt}
 	}
 	return hashJSON(map[string]any{"project": p.Name, "schedules": entries})
 }
@@ -82,6 +84,12 @@ func (w Workflow) sum(project string) (string, error) {
 		EndAt:          canonicalTime(s.EndAt),
 		PauseOnFailure: s.PauseOnFailure,
 		Input:          s.Input,
+	}
+	if id := w.ScheduleID(project); id != DefaultScheduleID(project, w.ID) {
+		c.ScheduleID = id
+	}
+	if w.Start.WorkflowID == DefaultWorkflowID(project, w.ID) {
+		c.Start.WorkflowID = ""
 	}
 	if c.Timezone == "UTC" {
 		c.Timezone = ""

@@ -147,9 +147,27 @@ func (l *loader) readProject() {
 	slices.SortFunc(l.files, func(a, b listed) int { return cmp.Compare(a.name, b.name) })
 }
 
+// firsts finds what only one file may have.
+type firsts map[string]value
+
+// take reports a text that another file has already, and whether the text is new.
+func (f firsts) take(v value, text, noun, key string) bool {
+	if text == "" {
+		return false // reported where it was read
+	}
+	if earlier, taken := f[text]; taken {
+		at := earlier.at()
+		v.problem("%s %q is already the %s of %s:%d:%d: give one of the two another %s",
+			noun, clip(text), noun, earlier.doc.name, at.Line, at.Column, key)
+		return false
+	}
+	f[text] = v
+	return true
+}
+
 // readWorkflows reads every listed file and returns the workflows in order of their ids.
 func (l *loader) readWorkflows() []Workflow {
-	first := map[string]value{}
+	ids, schedules := firsts{}, firsts{}
 	var workflows []Workflow
 	for _, file := range l.files {
 		doc := l.parse(file.name)
@@ -157,12 +175,8 @@ func (l *loader) readWorkflows() []Workflow {
 			continue
 		}
 		w := readWorkflowFile(doc, l.project)
-		if earlier, ok := first[w.ID]; ok && w.ID != "" {
-			at := earlier.at()
-			w.id.problem("id %q is already the id of %s:%d:%d: give one of the two another id",
-				w.ID, earlier.doc.name, at.Line, at.Column)
-		} else {
-			first[w.ID] = w.id
+		if ids.take(w.id, w.ID, "id", "id") && w.Schedule != nil {
+			schedules.take(w.scheduleID, w.ScheduleID(l.project.name), "schedule ID", "schedule_id")
 		}
 		l.take(doc)
 		workflows = append(workflows, w.Workflow)

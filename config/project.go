@@ -32,6 +32,9 @@ type Workflow struct {
 type Start struct {
 	// WorkflowType defaults to the workflow's id.
 	WorkflowType string `json:"workflow_type"`
+	// WorkflowID is the base of the runs' workflow IDs, to which Temporal adds the time. Default:
+	// {project}-{workflow id}.
+	WorkflowID string `json:"workflow_id,omitempty"`
 	// TaskQueue defaults to the project's `temporal.task_queue`, and that to the project's name.
 	TaskQueue string `json:"task_queue"`
 	// The timeouts are Temporal's; zero means the server's default.
@@ -54,6 +57,34 @@ type Retry struct {
 	MaximumInterval    time.Duration `json:"maximum_interval,omitempty"`
 	MaximumAttempts    int32         `json:"maximum_attempts,omitempty"`
 	NonRetryableErrors []string      `json:"non_retryable_error_types,omitempty"`
+}
+
+// ScheduleID is Temporal's ID of the workflow's schedule.
+func (w Workflow) ScheduleID(project string) string {
+	if w.Schedule != nil && w.Schedule.ScheduleID != "" {
+		return w.Schedule.ScheduleID
+	}
+	return DefaultScheduleID(project, w.ID)
+}
+
+// DefaultScheduleID is the ID of the schedule of a project's workflow, where its file names no other.
+func DefaultScheduleID(project, workflowID string) string {
+	return "schedule-" + project + "-" + workflowID
+}
+
+// DefaultWorkflowID is the base of the workflow IDs of a project's workflow's runs, where its file names
+// no other.
+func DefaultWorkflowID(project, workflowID string) string { return project + "-" + workflowID }
+
+// NamedScheduleIDs are the schedule IDs that files name, which the project's prefix does not find.
+func (p *Project) NamedScheduleIDs() []string {
+	var ids []string
+	for _, w := range p.Workflows {
+		if w.Schedule != nil && w.ScheduleID(p.Name) != DefaultScheduleID(p.Name, w.ID) {
+			ids = append(ids, w.ScheduleID(p.Name))
+		}
+	}
+	return ids
 }
 
 // Scheduled returns the workflows that have a schedule, in order of their ids.

@@ -27,7 +27,8 @@ func TestRevisionStays(t *testing.T) {
 		{"another spelling of a time", map[string]string{"workflows/a.yaml": strings.Replace(fullWorkflow, "2027-01-01T00:00:00Z\n  end", "2027-01-01T01:00:00+01:00\n  end", 1), "workflows/b.yaml": goodWorkflow}},
 		{"defaults that are written out", map[string]string{"workflows/a.yaml": fullWorkflow, "workflows/b.yaml": goodWorkflow +
 			"  timezone: UTC\n  enabled: true\n  jitter: 0s\n  overlap_policy: skip\n  pause_on_failure: false\n" +
-			"temporal: {workflow_type: daily, task_queue: reports, run_timeout: 0s, memo: {}, search_attributes: {}}\n"}},
+			"  adopt: false\n  schedule_id: schedule-reports-daily\n" +
+			"temporal: {workflow_id: reports-daily, workflow_type: daily, task_queue: reports, run_timeout: 0s, memo: {}, search_attributes: {}}\n"}},
 	}
 	for _, test := range tests {
 		t.Run("Should not depend on "+test.name, func(t *testing.T) {
@@ -47,7 +48,8 @@ func TestRevisionChanges(t *testing.T) {
 		{"owner: finance", "owner: sales"}, {"Size: 3", "Size: 4"}, {"0 9 * * 1-5", "0 8 * * 1-5"}, {"America/New_York", "America/Chicago"},
 		{"enabled: false", "enabled: true"}, {"jitter: 5m", "jitter: 6m"}, {"buffer_one", "buffer_all"},
 		{"start_at: 2027-01-01", "start_at: 2027-01-02"}, {"2027-12-31", "2027-12-30"}, {"catchup_window: 10m", "catchup_window: 11m"},
-		{"pause_on_failure: true", "pause_on_failure: false"}, {"a: true", "a: false"}, {"day: 2027-01-01", "day: 2027-01-02"},
+		{"pause_on_failure: true", "pause_on_failure: false"}, {"  jitter", "  adopt: true\n  jitter"},
+		{"  jitter", "  schedule_id: daily\n  jitter"}, {"  task_timeout", "  workflow_id: daily\n  task_timeout"}, {"a: true", "a: false"}, {"day: 2027-01-01", "day: 2027-01-02"},
 	}
 	for _, change := range changes {
 		t.Run("Should change with "+change[0], func(t *testing.T) {

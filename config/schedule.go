@@ -47,6 +47,31 @@ type Schedule struct {
 	PauseOnFailure bool `yaml:"pause_on_failure,omitempty" json:"pause_on_failure,omitempty"`
 	// Input is the run's single argument. Absent means a run without arguments.
 	Input map[string]any `yaml:"input,omitempty" json:"input,omitempty"`
+	// ScheduleID is Temporal's ID of the schedule. Default: schedule-{project}-{workflow id}.
+	ScheduleID string `yaml:"schedule_id,omitempty" json:"schedule_id,omitempty"`
+	// Adopt lets the project take over a schedule of that ID that nobody's project owns. Default false:
+	// such a schedule is a conflict.
+	Adopt bool `yaml:"adopt,omitempty" json:"adopt,omitempty"`
+}
+
+// NextRuns are the next times after from, at most n, at which cron, start_at and end_at let runs start, in
+// the schedule's zone. Temporal decides around changes of the clocks; see ZoneWarnings.
+func (s *Schedule) NextRuns(from time.Time, n int) []time.Time {
+	timing, err := ParseCron(s.Cron, s.Timezone)
+	if err != nil {
+		return nil
+	}
+	if s.StartAt != nil && s.StartAt.After(from) {
+		from = s.StartAt.Add(-time.Nanosecond)
+	}
+	var runs []time.Time
+	for at := timing.Next(from); len(runs) < n && !at.IsZero(); at = timing.Next(at) {
+		if s.EndAt != nil && at.After(*s.EndAt) {
+			break
+		}
+		runs = append(runs, at)
+	}
+	return runs
 }
 
 // IsEnabled reports whether the YAML wants the schedule to run: true unless `enabled: false`.

@@ -32,6 +32,10 @@ type Settings struct {
 	// MaxPrune is the share of the owned schedules, in percent, that a reload may delete without being
 	// told to prune. Five may always be.
 	MaxPrune int `koanf:"max_prune"`
+	// Drift says what becomes of hand edits of schedules.
+	Drift DriftMode `koanf:"drift"`
+	// AuditInterval is the time between looks at every field of every schedule. At least 1 s.
+	AuditInterval time.Duration `koanf:"audit_interval"`
 	// TemporalRPS limits this process's calls of Temporal's schedule service, in calls a second.
 	TemporalRPS float64 `koanf:"temporal_rps"`
 	// Watch makes changed files take effect by themselves. SIGHUP does it in any case.
@@ -63,12 +67,24 @@ type Settings struct {
 // DefaultSettings are the settings of a process that was told nothing.
 func DefaultSettings() Settings {
 	return Settings{
-		Project: ".", ResyncInterval: time.Minute, MaxPrune: 30, TemporalRPS: 1000, Watch: true,
+		Project: ".", ResyncInterval: time.Minute, MaxPrune: 30, Drift: DriftReport, AuditInterval: time.Hour,
+		TemporalRPS: 1000, Watch: true,
 		Worker: true, API: true, Listen: "127.0.0.1:8080", RateLimit: 100, TrustedProxies: []string{},
 		APIKeys: []APIKey{}, JWTAlgorithms: []string{"RS256", "ES256"},
 		LogLevel: "info", LogFormat: "auto",
 	}
 }
+
+// DriftMode says what becomes of hand edits of schedules.
+type DriftMode string
+
+// The drift modes.
+const (
+	// DriftReport shows them and leaves them as they are.
+	DriftReport DriftMode = "report"
+	// DriftCorrect puts back what the YAML says.
+	DriftCorrect DriftMode = "correct"
+)
 
 // settingsFile is read from the working directory where it exists and no other file is named.
 const settingsFile = "schedules.yaml"
@@ -83,6 +99,8 @@ func AddFlags(flags *pflag.FlagSet) {
 	flags.Int64("generation", d.Generation, "order of this deploy, such as a build number; a lower one is refused (0: no order)")
 	flags.Duration("resync-interval", d.ResyncInterval, "time between passes over unchanged files")
 	flags.Int("max-prune", d.MaxPrune, "percent of the schedules that a reload may delete by itself; five may always be")
+	flags.String("drift", string(d.Drift), "what becomes of hand edits: report, or correct to put them back")
+	flags.Duration("audit-interval", d.AuditInterval, "time between looks at every field of every schedule")
 	flags.Float64("temporal-rps", d.TemporalRPS, "limit of calls of Temporal's schedule service a second")
 	flags.Bool("watch", d.Watch, "let changed files take effect by themselves")
 	flags.Bool("worker", d.Worker, "run the reconciler and the schedules' activities")
@@ -212,6 +230,8 @@ func (s Settings) validate() error {
 	refuse(s.Generation < 0, "generation %d: use 0 or more", s.Generation)
 	refuse(s.ResyncInterval < time.Second, "resync_interval %s: use at least 1s", s.ResyncInterval)
 	refuse(s.MaxPrune < 1 || s.MaxPrune > 100, "max_prune %d: use 1 to 100 percent", s.MaxPrune)
+	refuse(s.Drift != DriftReport && s.Drift != DriftCorrect, "drift %q: use report or correct", s.Drift)
+	refuse(s.AuditInterval < time.Second, "audit_interval %s: use at least 1s", s.AuditInterval)
 	// Not above 0: NaN neither.
 	refuse(!(s.TemporalRPS > 0) || math.IsInf(s.TemporalRPS, 1), "temporal_rps %g: use more than 0 calls a second", s.TemporalRPS)
 	refuse(!slices.Contains([]string{"debug", "info", "warn", "error"}, s.LogLevel),

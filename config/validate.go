@@ -60,6 +60,9 @@ func scheduleFaults(s Schedule) []fault {
 			s.EndAt.Format(time.RFC3339Nano), s.StartAt.Format(time.RFC3339Nano)))
 	}
 	check("input", jsonFault("input", s.Input))
+	if s.ScheduleID != "" {
+		check("schedule_id", nameFault("schedule_id", s.ScheduleID))
+	}
 	return faults
 }
 
@@ -107,6 +110,9 @@ func startFaults(s Start) []fault {
 		}
 	}
 	check("workflow_type", nameFault("workflow_type", s.WorkflowType))
+	if s.WorkflowID != "" {
+		check("workflow_id", nameFault("workflow_id", s.WorkflowID))
+	}
 	check("task_queue", taskQueueFault(s.TaskQueue))
 	return faults
 }
@@ -145,6 +151,9 @@ func taskQueueFault(name string) error {
 	}
 	return nameFault("task_queue", name)
 }
+
+// ValidateProjectName says what is wrong with a project's name, and what names there may be.
+func ValidateProjectName(name string) error { return projectNameFault(name) }
 
 func projectNameFault(name string) error {
 	if isSlug(name, "-") {

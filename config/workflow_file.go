@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// workflowFile is a workflow with the place of its id, for the report of duplicates.
+// workflowFile is a workflow with the places of its IDs, for the report of duplicates.
 type workflowFile struct {
 	Workflow
-	id value
+	id         value
+	scheduleID value
 }
 
 // readWorkflowFile reads our keys of a workflow file and leaves all others alone.
@@ -25,6 +26,10 @@ func readWorkflowFile(doc *document, project projectFile) workflowFile {
 	}
 	if v, ok := top.get("schedule"); ok {
 		w.Schedule = readSchedule(v, top)
+		w.scheduleID = w.id
+		if id, ok := v.open().get("schedule_id"); ok {
+			w.scheduleID = id
+		}
 	}
 	return w
 }
@@ -80,7 +85,7 @@ func (f fieldReader) report(faults []fault) {
 
 func readSchedule(v value, top block) *Schedule {
 	b, ok := v.block("cron", "timezone", "enabled", "jitter", "overlap_policy", "start_at", "end_at",
-		"catchup_window", "pause_on_failure", "input")
+		"catchup_window", "pause_on_failure", "input", "schedule_id", "adopt")
 	if !ok {
 		return nil
 	}
@@ -96,6 +101,8 @@ func readSchedule(v value, top block) *Schedule {
 	f.read("catchup_window", func(v value) (ok bool) { s.CatchupWindow, ok = v.durationText(); return })
 	f.read("pause_on_failure", func(v value) (ok bool) { s.PauseOnFailure, ok = v.boolean(); return })
 	f.read("input", func(v value) (ok bool) { s.Input, ok = v.jsonObject(); return })
+	f.read("schedule_id", func(v value) (ok bool) { s.ScheduleID, ok = v.text(); return ok && notEmpty(v, s.ScheduleID) })
+	f.read("adopt", func(v value) (ok bool) { s.Adopt, ok = v.boolean(); return })
 	f.report(scheduleFaults(s))
 	if !f.broken["input"] {
 		checkInput(top, b, s.Input)
@@ -112,13 +119,14 @@ func readTime(v value, into **time.Time) bool {
 }
 
 func readStart(v value, s *Start) {
-	b, ok := v.block("workflow_type", "task_queue", "execution_timeout", "run_timeout", "task_timeout", "retry",
+	b, ok := v.block("workflow_type", "workflow_id", "task_queue", "execution_timeout", "run_timeout", "task_timeout", "retry",
 		"memo", "search_attributes")
 	if !ok {
 		return
 	}
 	f := fieldReader{b, map[string]bool{}}
 	f.read("workflow_type", func(v value) (ok bool) { s.WorkflowType, ok = v.text(); return })
+	f.read("workflow_id", func(v value) (ok bool) { s.WorkflowID, ok = v.text(); return ok && notEmpty(v, s.WorkflowID) })
 	f.read("task_queue", func(v value) (ok bool) { s.TaskQueue, ok = v.text(); return })
 	f.read("execution_timeout", func(v value) (ok bool) { s.ExecutionTimeout, ok = v.duration(); return })
 	f.read("run_timeout", func(v value) (ok bool) { s.RunTimeout, ok = v.duration(); return })
@@ -151,6 +159,14 @@ func readRetry(v value) *Retry {
 	f.read("non_retryable_error_types", func(v value) (ok bool) { r.NonRetryableErrors, ok = v.texts(); return })
 	f.report(retryFaults(r))
 	return &r
+}
+
+// notEmpty refuses a written empty text, which would otherwise pass for the default.
+func notEmpty(v value, text string) bool {
+	if text == "" {
+		v.problem("%s is empty: write a value, or remove the key", v.name)
+	}
+	return text != ""
 }
 
 // readCoefficient refuses a written 0, which would otherwise pass for Temporal's default.
