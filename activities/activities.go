@@ -5,6 +5,9 @@ package activities
 import (
 	"fmt"
 
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+
 	"github.com/compozy/schedules/config"
 )
 
@@ -13,9 +16,12 @@ type Activities struct {
 	server   *Server
 	project  string
 	revision string
-	desired  []Desired
-	byID     map[string]Desired
-	plans    planCache
+	// revisionMemo is the revision as the runs' memo has it.
+	revisionMemo *commonpb.Payload
+	namedIDs     []string
+	desired      []Desired
+	byID         map[string]Desired
+	plans        planCache
 }
 
 // New translates the project's desired state once. Its error is a project that config.Load would not
@@ -23,7 +29,11 @@ type Activities struct {
 func New(server *Server, project *config.Project) (*Activities, error) {
 	a := &Activities{
 		server: server, project: project.Name, revision: config.Short(project.Revision),
-		byID: map[string]Desired{},
+		namedIDs: project.NamedScheduleIDs(), byID: map[string]Desired{},
+	}
+	var err error
+	if a.revisionMemo, err = converter.GetDefaultDataConverter().ToPayload(a.revision); err != nil {
+		return nil, fmt.Errorf("encode the revision of project %s: %w", project.Name, err)
 	}
 	for _, w := range project.Scheduled() {
 		desired, err := Translate(project.Name, w)

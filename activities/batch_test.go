@@ -12,9 +12,11 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/testsuite"
 	"google.golang.org/grpc"
 
 	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/config"
 )
 
 // heartbeat is the JSON of a batch's heartbeat: a contract between the binaries of a rolling deploy.
@@ -32,7 +34,7 @@ func TestBatchResume(t *testing.T) {
 		var ids []string
 		f.rpcs.hook(nil)
 		for _, w := range p.Workflows {
-			_, err := f.hand.ScheduleClient().GetHandle(t.Context(), activities.ScheduleID("a", w.ID)).Describe(t.Context())
+			_, err := f.hand.ScheduleClient().GetHandle(t.Context(), config.DefaultScheduleID("a", w.ID)).Describe(t.Context())
 			if err == nil {
 				ids = append(ids, w.ID)
 			}
@@ -51,7 +53,7 @@ func TestBatchResume(t *testing.T) {
 		var result activities.BatchResult
 		calls := f.rpcs.during(func() {
 			var err error
-			result, err = runBatch(env, a, a.Upsert, batchInput(t, p))
+			result, err = runBatch(env, a.Upsert, batchInput(t, p))
 			require.NoError(t, err)
 		})
 		assert.Equal(t, map[string]int{"CreateSchedule": 2}, calls)
@@ -66,7 +68,7 @@ func TestBatchResume(t *testing.T) {
 		t.Run("Should start over where the heartbeat is "+name, func(t *testing.T) {
 			env := newEnv()
 			env.SetHeartbeatDetails(details)
-			result, err := runBatch(env, a, a.Upsert, batchInput(t, p))
+			result, err := runBatch(env, a.Upsert, batchInput(t, p))
 			require.NoError(t, err)
 			assert.Equal(t, 6, result.Created+result.Unchanged)
 			assert.LessOrEqual(t, result.Created, 4)
@@ -81,6 +83,16 @@ func runHeld(
 ) (heartbeat, activities.BatchResult, error) {
 	t.Helper()
 	env := newEnv()
+	if stop != nil {
+		env.SetWorkerStopChannel(stop)
+	}
+	return runHeldIn(t, env, a, in)
+}
+
+func runHeldIn(
+	t *testing.T, env *testsuite.TestActivityEnvironment, a *activities.Activities, in activities.BatchInput,
+) (heartbeat, activities.BatchResult, error) {
+	t.Helper()
 	var mu sync.Mutex
 	var last heartbeat
 	env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
@@ -88,10 +100,7 @@ func runHeld(
 		defer mu.Unlock()
 		assert.NoError(t, details.Get(&last))
 	})
-	if stop != nil {
-		env.SetWorkerStopChannel(stop)
-	}
-	result, err := runBatch(env, a, a.Upsert, in)
+	result, err := runBatch(env, a.Upsert, in)
 	mu.Lock()
 	defer mu.Unlock()
 	return last, result, err
@@ -124,7 +133,7 @@ func TestBatchInterrupted(t *testing.T) {
 		env := newEnv()
 		env.SetHeartbeatDetails(left)
 		calls := f.rpcs.during(func() {
-			result, err := runBatch(env, a, a.Upsert, in)
+			result, err := runBatch(env, a.Upsert, in)
 			require.NoError(t, err)
 			assert.Equal(t, activities.BatchResult{Created: 9}, result)
 		})
@@ -164,7 +173,7 @@ func TestBatchInterrupted(t *testing.T) {
 		env := newEnv()
 		env.SetHeartbeatDetails(left)
 		calls := f.rpcs.during(func() {
-			result, err := runBatch(env, a, a.Upsert, in)
+			result, err := runBatch(env, a.Upsert, in)
 			require.NoError(t, err)
 			assert.Equal(t, activities.BatchResult{Created: 5}, result)
 		})
@@ -178,7 +187,7 @@ func TestBatchInterrupted(t *testing.T) {
 		service := &deniedDescribe{WorkflowServiceClient: f.client.WorkflowService(), id: "schedule-a-w0000"}
 		a, err := activities.New(newServer(service, f.namespace), p)
 		require.NoError(t, err)
-		result, err := runBatch(newEnv(), a, a.Delete, batchInput(t, p,
+		result, err := runBatch(newEnv(), a.Delete, batchInput(t, p,
 			activities.Operation{Kind: activities.Delete, WorkflowID: "w0000"},
 			activities.Operation{Kind: activities.Delete, WorkflowID: "w0001"}))
 		require.NoError(t, err)
@@ -234,9 +243,9 @@ func TestBatchRefuses(t *testing.T) {
 			in := batchInput(t, p)
 			change(&in)
 			calls := f.rpcs.during(func() {
-				_, err := runBatch(newEnv(), a, a.Upsert, in)
+				_, err := runBatch(newEnv(), a.Upsert, in)
 				requireNonRetryable(t, err, "WrongRevision")
-				_, err = runBatch(newEnv(), a, a.Delete, in)
+				_, err = runBatch(newEnv(), a.Delete, in)
 				requireNonRetryable(t, err, "WrongRevision")
 			})
 			assert.Empty(t, calls)
@@ -248,7 +257,7 @@ func TestBatchRefuses(t *testing.T) {
 	}
 	for name, op := range operations {
 		t.Run("Should not write "+name, func(t *testing.T) {
-			_, err := runBatch(newEnv(), a, a.Upsert, batchInput(t, p, op, operation(t, p, activities.Create, "v")))
+			_, err := runBatch(newEnv(), a.Upsert, batchInput(t, p, op, operation(t, p, activities.Create, "v")))
 			requireNonRetryable(t, err, "WrongRevision")
 			_, err = f.hand.ScheduleClient().GetHandle(t.Context(), "schedule-a-w").Describe(t.Context())
 			var notFound *serviceerror.NotFound
@@ -256,14 +265,14 @@ func TestBatchRefuses(t *testing.T) {
 		})
 	}
 	t.Run("Should have nothing to do for no operations", func(t *testing.T) {
-		result, err := runBatch(newEnv(), a, a.Upsert, batchInput(t, p, []activities.Operation{}...))
+		result, err := runBatch(newEnv(), a.Upsert, batchInput(t, p, []activities.Operation{}...))
 		require.NoError(t, err)
 		assert.Empty(t, result.Problems)
 	})
 	t.Run("Should work with one caller where none is named", func(t *testing.T) {
 		in := batchInput(t, p)
 		in.Callers = 0
-		result, err := runBatch(newEnv(), a, a.Upsert, in)
+		result, err := runBatch(newEnv(), a.Upsert, in)
 		require.NoError(t, err)
 		assert.Equal(t, 2, result.Created+result.Unchanged)
 	})
@@ -274,7 +283,7 @@ func TestBatchRefuses(t *testing.T) {
 		require.NoError(t, err)
 		in := batchInput(t, p)
 		in.Callers = 4
-		_, err = runBatch(newEnv(), a, a.Upsert, in)
+		_, err = runBatch(newEnv(), a.Upsert, in)
 		require.NoError(t, err)
 		assert.Equal(t, 4, slices.Max(service.seen))
 	})

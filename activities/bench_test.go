@@ -58,7 +58,7 @@ func coldUpsert(b *testing.B, a *activities.Activities, p *config.Project) time.
 		part := in
 		part.Operations, part.Callers = in.Operations[i:i+size], benchCallers/2
 		batches.Go(func() {
-			result, err := runBatch(newEnv(), a, a.Upsert, part)
+			result, err := runBatch(newEnv(), a.Upsert, part)
 			assert.NoError(b, err)
 			assert.Equal(b, size, result.Created)
 		})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,11 +49,31 @@ func (c *comparison) field(name, yaml, actual string) {
 }
 
 func (c *comparison) spec(desired, actual *schedulepb.ScheduleSpec) {
-	c.field("cron", timesText(desired), timesText(actual))
+	actual = withoutMark(actual)
+	c.times(desired, actual)
 	c.field("timezone", zoneText(desired.GetTimezoneName()), zoneText(actual.GetTimezoneName()))
 	c.field("jitter", durationText(desired.GetJitter()), durationText(actual.GetJitter()))
 	c.field("start_at", timeText(desired.GetStartTime()), timeText(actual.GetStartTime()))
 	c.field("end_at", timeText(desired.GetEndTime()), timeText(actual.GetEndTime()))
+	c.field("timezone_data", string(desired.GetTimezoneData()), string(actual.GetTimezoneData()))
+}
+
+// times compares what says when, and shows it as cron text where that is possible. It shows the times as Temporal
+// has them where no cron says them, or where both are one cron, written differently.
+func (c *comparison) times(desired, actual *schedulepb.ScheduleSpec) {
+	yaml, now := timesText(desired), timesText(actual)
+	if yaml == now {
+		return
+	}
+	yamlCron, isCron := CronText(desired)
+	nowCron, isNowCron := CronText(actual)
+	if isCron && yamlCron != nowCron {
+		yaml = yamlCron
+	}
+	if isNowCron && yamlCron != nowCron {
+		now = nowCron
+	}
+	c.field("cron", yaml, now)
 }
 
 func (c *comparison) policies(desired, actual *schedulepb.SchedulePolicies) {
@@ -73,7 +94,7 @@ func isServerDefault(catchup *durationpb.Duration) bool {
 }
 
 func (c *comparison) action(desired, actual *workflowpb.NewWorkflowExecutionInfo) {
-	c.field("run_id_base", desired.GetWorkflowId(), actual.GetWorkflowId())
+	c.field("workflow_id", desired.GetWorkflowId(), actual.GetWorkflowId())
 	c.field("workflow_type", desired.GetWorkflowType().GetName(), actual.GetWorkflowType().GetName())
 	c.field("task_queue", desired.GetTaskQueue().GetName(), actual.GetTaskQueue().GetName())
 	c.field("execution_timeout",
@@ -82,10 +103,20 @@ func (c *comparison) action(desired, actual *workflowpb.NewWorkflowExecutionInfo
 	c.field("task_timeout", durationText(desired.GetWorkflowTaskTimeout()), durationText(actual.GetWorkflowTaskTimeout()))
 	c.field("retry", messageText(desired.GetRetryPolicy()), messageText(actual.GetRetryPolicy()))
 	c.field("input", inputText(desired.GetInput()), inputText(actual.GetInput()))
-	c.field("memo", fieldsText(desired.GetMemo().GetFields()), fieldsText(actual.GetMemo().GetFields()))
+	c.field("memo", fieldsText(desired.GetMemo().GetFields()), fieldsText(withoutRevision(desired, actual)))
 	c.field("search_attributes", fieldsText(desired.GetSearchAttributes().GetIndexedFields()),
 		fieldsText(actual.GetSearchAttributes().GetIndexedFields()))
 	c.field("other start options", otherText(desired), otherText(actual))
+}
+
+// withoutRevision is the runs' memo without the revision that last wrote the schedule, which is no wish of
+// the YAML's unless its own memo has such a field.
+func withoutRevision(desired, actual *workflowpb.NewWorkflowExecutionInfo) map[string]*commonpb.Payload {
+	fields := maps.Clone(actual.GetMemo().GetFields())
+	if _, wanted := desired.GetMemo().GetFields()[memoRevision]; !wanted {
+		delete(fields, memoRevision)
+	}
+	return fields
 }
 
 // otherText holds what the YAML has no word for, so that a hand edit of it is seen too.
@@ -96,7 +127,17 @@ func otherText(info *workflowpb.NewWorkflowExecutionInfo) string {
 		UserMetadata:       info.GetUserMetadata(),
 		VersioningOverride: info.GetVersioningOverride(),
 		Priority:           info.GetPriority(),
+
+		WorkflowIdReusePolicy: reusePolicy(info),
 	})
+}
+
+// reusePolicy is unspecified where it is the server's default.
+func reusePolicy(info *workflowpb.NewWorkflowExecutionInfo) enumspb.WorkflowIdReusePolicy {
+	if policy := info.GetWorkflowIdReusePolicy(); policy != enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE {
+		return policy
+	}
+	return enumspb.WORKFLOW_ID_REUSE_POLICY_UNSPECIFIED
 }
 
 func nonEmptyHeader(h *commonpb.Header) *commonpb.Header {
@@ -108,7 +149,7 @@ func nonEmptyHeader(h *commonpb.Header) *commonpb.Header {
 
 // sameListed reports whether a list entry agrees with the desired schedule in all that a list shows.
 func sameListed(desired *schedulepb.Schedule, spec *schedulepb.ScheduleSpec, workflowType string) bool {
-	if proto.Equal(desired.GetSpec(), spec) &&
+	if proto.Equal(desired.GetSpec(), withoutMark(spec)) &&
 		desired.GetAction().GetStartWorkflow().GetWorkflowType().GetName() == workflowType {
 		return true // the rule: Temporal returns a spec of ours as it was sent
 	}

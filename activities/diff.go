@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,12 @@ type DiffInput struct {
 	Overrides map[string]OverrideAction `json:"overrides,omitempty"`
 	// Reverts are workflow ids whose pause goes back to the YAML in this pass.
 	Reverts []string `json:"reverts,omitempty"`
+	// Suspects are workflow ids to describe whatever the list shows.
+	Suspects []string `json:"suspects,omitempty"`
+	// Correct puts hand edits back instead of reporting them.
+	Correct bool `json:"correct,omitempty"`
+	// Also are schedule IDs to list beside those with the project's prefix.
+	Also []string `json:"also,omitempty"`
 }
 
 // DiffResult holds at most MaxOperations.
@@ -43,7 +50,16 @@ type DiffResult struct {
 	Problems []Problem `json:"problems,omitempty"`
 	// ProblemCount counts all problems; Problems holds at most MaxProblems of them.
 	ProblemCount int `json:"problem_count,omitempty"`
+	// ProblemKinds counts them by kind.
+	ProblemKinds map[ProblemKind]int `json:"problem_kinds,omitempty"`
+	// Drifted are the workflow ids with a hand edit that stays; at most MaxSuspects.
+	Drifted []string `json:"drifted,omitempty"`
+	// OtherIDs are the schedules whose ID is not the default, wanted or owned; the wanted come first.
+	OtherIDs []Ref `json:"other_ids,omitempty"`
 }
+
+// MaxSuspects is how many schedules a pass describes only because they were found changed by hand before.
+const MaxSuspects = 1000
 
 // MaxProblems is how many problems an answer holds in full.
 const MaxProblems = 100
@@ -78,31 +94,57 @@ func answer(plan Plan, after string) DiffResult {
 		operations = operations[1:]
 	}
 	end := min(len(operations), MaxOperations)
+	for end > 0 && end < len(operations) && operations[end].WorkflowID == operations[end-1].WorkflowID {
+		end++ // a workflow whose schedule gets another ID has two
+	}
 	return DiffResult{
 		Operations: operations[:end], More: end < len(operations), Counts: plan.Counts,
 		Problems: plan.Problems[:min(len(plan.Problems), MaxProblems)], ProblemCount: len(plan.Problems),
+		ProblemKinds: CountProblems(plan.Problems),
+		Drifted:      plan.Drifted[:min(len(plan.Drifted), MaxSuspects)], OtherIDs: plan.OtherIDs,
 	}
 }
 
-// plan lists, plans, describes what the list could not decide, and plans again.
+// CountProblems counts problems by kind; nil for none.
+func CountProblems(problems []Problem) map[ProblemKind]int {
+	if len(problems) == 0 {
+		return nil
+	}
+	kinds := map[ProblemKind]int{}
+	for _, problem := range problems {
+		kinds[problem.Kind]++
+	}
+	return kinds
+}
+
+// plan makes the plan of a pass, with heartbeats.
 func (a *Activities) plan(ctx context.Context, in DiffInput) (Plan, error) {
 	defer keepAlive(ctx, func(ctx context.Context) { activity.RecordHeartbeat(ctx) })()
-	entries, err := a.server.List(ctx, a.project, func(read int) { activity.RecordHeartbeat(ctx, read) })
+	plan, _, err := a.planFor(ctx, Request{
+		Project: a.project, Kind: in.Kind, Recent: in.Recent, Overrides: in.Overrides, Reverts: in.Reverts,
+		Also: in.Also, Suspects: in.Suspects, Correct: in.Correct, Now: time.Now(),
+	})
+	return plan, err
+}
+
+// planFor lists, plans, describes what the list could not decide, and plans again. A reconciler that knows no
+// history lists the whole namespace, where it may have adopted schedules of any ID; others list the
+// project's prefix, what the YAML names, and what else was the project's.
+func (a *Activities) planFor(ctx context.Context, request Request) (Plan, Actual, error) {
+	scope := Scope{Project: a.project, Also: slices.Concat(request.Also, a.namedIDs), Whole: request.Kind == PassStart}
+	entries, err := a.server.List(ctx, scope)
 	if err != nil {
-		return Plan{}, err
+		return Plan{}, Actual{}, err
 	}
 	actual := Actual{Listed: entries}
-	request := Request{
-		Project: a.project, Kind: in.Kind, Recent: in.Recent, Overrides: in.Overrides, Reverts: in.Reverts, Now: time.Now(),
-	}
 	plan := MakePlan(request, a.desired, actual)
 	if len(plan.Doubtful) == 0 {
-		return plan, nil
+		return plan, actual, nil
 	}
 	if actual.Described, err = a.describeAll(ctx, plan.Doubtful); err != nil {
-		return Plan{}, err
+		return Plan{}, Actual{}, err
 	}
-	return MakePlan(request, a.desired, actual), nil
+	return MakePlan(request, a.desired, actual), actual, nil
 }
 
 func (a *Activities) describeAll(ctx context.Context, ids []string) (map[string]Described, error) {
@@ -112,14 +154,13 @@ func (a *Activities) describeAll(ctx context.Context, ids []string) (map[string]
 	group.SetLimit(describers)
 	for _, id := range ids {
 		group.Go(func() error {
-			current, _, err := a.server.current(ctx, a.project, id)
+			current, _, err := a.server.current(ctx, id)
 			if err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			described[id] = current
-			activity.RecordHeartbeat(ctx, len(described))
 			return nil
 		})
 	}

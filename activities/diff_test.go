@@ -42,7 +42,8 @@ func TestDiff(t *testing.T) {
 		resync := f.settled(t, before, activities.PassResync, func(d activities.DiffResult) bool {
 			return d.Counts.Update == 1 && d.ProblemCount == 2
 		})
-		assert.Equal(t, activities.Counts{Desired: 8, Owned: 8, Paused: 1, Unchanged: 5, Update: 1}, resync.Counts)
+		assert.Equal(t, activities.Counts{Desired: 8, Owned: 8, Paused: 1, Unchanged: 5, Drifted: 2, Update: 1}, resync.Counts)
+		assert.Equal(t, []string{"w0001", "w0002"}, resync.Drifted)
 		assert.Equal(t, []activities.Operation{operation(t, before, activities.Update, "w0000")}, resync.Operations,
 			"the note is restored, the pause kept")
 		assert.Contains(t, resync.Problems[0].Message, "timezone")
@@ -121,7 +122,7 @@ func TestDiffOfMany(t *testing.T) {
 	in := batchInput(t, p)
 	in.Callers = 10
 	a := f.activities(t, p)
-	result, err := runBatch(newEnv(), a, a.Upsert, in)
+	result, err := runBatch(newEnv(), a.Upsert, in)
 	require.NoError(t, err)
 	require.Equal(t, n, result.Created)
 	f.settled(t, p, activities.PassResync, func(d activities.DiffResult) bool { return d.Counts.Unchanged == n })
@@ -149,21 +150,24 @@ func TestDiffOfMany(t *testing.T) {
 		}
 	})
 	t.Run("Should list ownership, state and next runs", func(t *testing.T) {
-		reads := []int{}
-		entries, err := f.server().List(t.Context(), "a", func(read int) { reads = append(reads, read) })
-		require.NoError(t, err)
-		assert.Equal(t, []int{1000, n}, reads)
+		var entries []activities.Listed
+		calls := f.rpcs.during(func() {
+			var err error
+			entries, err = f.server().List(t.Context(), activities.Scope{Project: "a"})
+			require.NoError(t, err)
+		})
+		assert.Equal(t, map[string]int{"ListSchedules": 2}, calls, "a page holds 1,000")
 		require.Len(t, entries, n)
 		seen := map[string]bool{}
 		for _, entry := range entries {
-			seen[entry.WorkflowID] = true
+			seen[entry.Owner.WorkflowID] = true
 			require.True(t, entry.OwnedBy("a"))
 			assert.False(t, entry.OwnedBy("b"))
 			assert.Len(t, entry.NextRuns, 5)
-			assert.Equal(t, entry.WorkflowID, entry.WorkflowType)
+			assert.Equal(t, entry.Owner.WorkflowID, entry.WorkflowType)
 		}
 		assert.Len(t, seen, n)
-		entries, err = f.server().List(t.Context(), "b", nil)
+		entries, err := f.server().List(t.Context(), activities.Scope{Project: "b"})
 		require.NoError(t, err)
 		assert.Empty(t, entries)
 	})
@@ -263,7 +267,7 @@ func TestDiffProblems(t *testing.T) {
 		for _, w := range p.Workflows {
 			wait.Go(func() {
 				_, err := f.hand.ScheduleClient().Create(t.Context(), client.ScheduleOptions{
-					ID: activities.ScheduleID("a", w.ID), Paused: true,
+					ID: config.DefaultScheduleID("a", w.ID), Paused: true,
 					Action: &client.ScheduleWorkflowAction{Workflow: "Hand", TaskQueue: "hand"},
 				})
 				assert.NoError(t, err)

@@ -63,11 +63,12 @@ func translate(t testing.TB, project string, w config.Workflow) activities.Desir
 	return desired
 }
 
-// rpcs counts the calls of a client, and runs a hook before each.
+// rpcs counts the calls of a client, and runs a hook before each or in place of each.
 type rpcs struct {
 	mu     sync.Mutex
 	counts map[string]int
 	before func(method string, request any)
+	around func(invoke func() error) error
 }
 
 func (r *rpcs) dial(o *client.Options) {
@@ -83,12 +84,23 @@ func (r *rpcs) intercept(
 		r.counts = map[string]int{}
 	}
 	r.counts[method]++
-	before := r.before
+	before, around := r.before, r.around
 	r.mu.Unlock()
 	if before != nil {
 		before(method, request)
 	}
-	return invoke(ctx, fullMethod, request, reply, cc, o...)
+	call := func() error { return invoke(ctx, fullMethod, request, reply, cc, o...) }
+	if around != nil {
+		return around(call)
+	}
+	return call()
+}
+
+// replace sets what runs in place of each call from now on; nil ends it.
+func (r *rpcs) replace(around func(invoke func() error) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.around = around
 }
 
 // hook sets what runs before each call from now on; nil ends it.
@@ -151,7 +163,7 @@ func (f *fixture) activities(t testing.TB, p *config.Project) *activities.Activi
 func (f *fixture) upsert(t testing.TB, p *config.Project, operations ...activities.Operation) activities.BatchResult {
 	t.Helper()
 	a := f.activities(t, p)
-	result, err := runBatch(newEnv(), a, a.Upsert, batchInput(t, p, operations...))
+	result, err := runBatch(newEnv(), a.Upsert, batchInput(t, p, operations...))
 	require.NoError(t, err)
 	return result
 }
@@ -164,7 +176,7 @@ func (f *fixture) remove(t testing.TB, p *config.Project, ids ...string) activit
 		in.Operations = append(in.Operations, activities.Operation{Kind: activities.Delete, WorkflowID: id})
 	}
 	a := f.activities(t, p)
-	result, err := runBatch(newEnv(), a, a.Delete, in)
+	result, err := runBatch(newEnv(), a.Delete, in)
 	require.NoError(t, err)
 	return result
 }
@@ -214,6 +226,50 @@ func (f *fixture) createByHand(t testing.TB, id string) {
 	require.NoError(t, err)
 }
 
+// options are a schedule as somebody makes it with the SDK; it does not run during a test.
+func options(id string, changes ...func(*client.ScheduleOptions)) client.ScheduleOptions {
+	o := client.ScheduleOptions{
+		ID: id, Note: "made by Ann",
+		Spec:   client.ScheduleSpec{CronExpressions: []string{"0 0 1 1 *"}},
+		Action: &client.ScheduleWorkflowAction{ID: "legacy-" + id, Workflow: "Legacy", TaskQueue: "legacy", Args: []any{"x"}},
+	}
+	for _, change := range changes {
+		change(&o)
+	}
+	return o
+}
+
+// makeByHand makes a schedule with the SDK and triggers a run, which goes on: no worker polls its queue.
+func (f *fixture) makeByHand(t testing.TB, o client.ScheduleOptions) *workflowservice.DescribeScheduleResponse {
+	t.Helper()
+	handle, err := f.hand.ScheduleClient().Create(t.Context(), o)
+	require.NoError(t, err)
+	require.NoError(t, handle.Trigger(t.Context(), client.ScheduleTriggerOptions{}))
+	var made *workflowservice.DescribeScheduleResponse
+	require.Eventually(t, func() bool {
+		made = f.describe(t, o.ID)
+		return len(made.GetInfo().GetRunningWorkflows()) == 1
+	}, time.Minute, 20*time.Millisecond)
+	return made
+}
+
+// requireList lists until the entry is as wanted: the list lags behind.
+func (f *fixture) requireList(t testing.TB, id string, wanted func(activities.Listed) bool) activities.Listed {
+	t.Helper()
+	var found activities.Listed
+	require.Eventually(t, func() bool {
+		entries, err := f.server().List(t.Context(), activities.Scope{Project: "none", Also: []string{id}})
+		for _, entry := range entries {
+			if err == nil && entry.ScheduleID == id && wanted(entry) {
+				found = entry
+				return true
+			}
+		}
+		return false
+	}, time.Minute, 20*time.Millisecond)
+	return found
+}
+
 // assertUntouched runs f and checks that the schedule's stored bytes are the same afterwards.
 func (f *fixture) assertUntouched(t testing.TB, id string, do func()) {
 	t.Helper()
@@ -254,10 +310,9 @@ func newEnv() *testsuite.TestActivityEnvironment {
 }
 
 func runBatch(
-	env *testsuite.TestActivityEnvironment, a *activities.Activities,
-	do func(context.Context, activities.BatchInput) (activities.BatchResult, error), in activities.BatchInput,
+	env *testsuite.TestActivityEnvironment, do func(context.Context, activities.BatchInput) (activities.BatchResult, error), in activities.BatchInput,
 ) (activities.BatchResult, error) {
-	env.RegisterActivity(a)
+	env.RegisterActivity(do)
 	var result activities.BatchResult
 	value, err := env.ExecuteActivity(do, in)
 	if err != nil {
@@ -268,7 +323,7 @@ func runBatch(
 }
 
 func runDiff(env *testsuite.TestActivityEnvironment, a *activities.Activities, in activities.DiffInput) (activities.DiffResult, error) {
-	env.RegisterActivity(a)
+	env.RegisterActivity(a.Diff)
 	var result activities.DiffResult
 	value, err := env.ExecuteActivity(a.Diff, in)
 	if err != nil {
@@ -299,7 +354,11 @@ func operation(t testing.TB, p *config.Project, kind activities.Kind, id string)
 	require.GreaterOrEqual(t, i, 0, "no workflow %s", id)
 	hash, err := p.Workflows[i].SpecHash(p.Name)
 	require.NoError(t, err)
-	return activities.Operation{Kind: kind, WorkflowID: id, Spec: hash}
+	op := activities.Operation{Kind: kind, WorkflowID: id, Spec: hash}
+	if scheduleID := p.Workflows[i].ScheduleID(p.Name); scheduleID != config.DefaultScheduleID(p.Name, id) {
+		op.ScheduleID = scheduleID
+	}
+	return op
 }
 
 // requireNonRetryable checks that err is an application error that Temporal does not retry.

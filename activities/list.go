@@ -2,6 +2,8 @@ package activities
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,31 +11,92 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// List reads the schedules that have the project's ID prefix. They are the project's own only where
-// OwnedBy says so. progress, which may be nil, is told the number read so far after each page.
-func (s *Server) List(ctx context.Context, project string, progress func(int)) ([]Listed, error) {
+// idsInQuery bounds one query for schedules by their IDs.
+const idsInQuery = 100
+
+// Scope is what a list reads.
+type Scope struct {
+	// Project reads the schedules with the project's ID prefix.
+	Project string
+	// Also are further IDs to read.
+	Also []string
+	// Whole reads every schedule of the namespace.
+	Whole bool
+}
+
+// List reads schedules. They are a project's own only where OwnedBy says so.
+func (s *Server) List(ctx context.Context, scope Scope) ([]Listed, error) {
 	var entries []Listed
-	err := s.list(ctx, project, func(entry *schedulepb.ScheduleListEntry) {
-		entries = append(entries, listed(entry))
-	}, func() {
-		if progress != nil {
-			progress(len(entries))
+	prefix, also := schedulePrefix(scope.Project), make(map[string]bool, len(scope.Also))
+	for _, id := range scope.Also {
+		also[id] = true
+	}
+	each := func(entry *schedulepb.ScheduleListEntry) {
+		// Some queries find more than was asked for.
+		if id := entry.GetScheduleId(); scope.Whole || strings.HasPrefix(id, prefix) || also[id] {
+			entries = append(entries, listed(entry))
 		}
-	})
-	if err != nil {
-		return nil, err
+	}
+	for _, query := range scope.queries() {
+		if err := s.list(ctx, query, each); err != nil {
+			return nil, err
+		}
 	}
 	return entries, nil
 }
 
+// queries are visibility queries; the empty one is for all.
+func (s Scope) queries() []string {
+	if s.Whole {
+		return []string{""}
+	}
+	prefix := schedulePrefix(s.Project)
+	queries := []string{fmt.Sprintf("ScheduleId STARTS_WITH '%s'", prefix)}
+	var also []string
+	for _, id := range s.Also {
+		switch start := queryable(id); {
+		case strings.HasPrefix(id, prefix):
+		case start == "":
+			return []string{""}
+		case start != id:
+			queries = append(queries, "ScheduleId STARTS_WITH "+quote(start))
+		default:
+			also = append(also, id)
+		}
+	}
+	for ids := range slices.Chunk(also, idsInQuery) {
+		quoted := make([]string, len(ids))
+		for i, id := range ids {
+			quoted[i] = quote(id)
+		}
+		queries = append(queries, fmt.Sprintf("ScheduleId IN (%s)", strings.Join(quoted, ", ")))
+	}
+	return queries
+}
+
+// queryable is the start of an ID that a query can name, usually all of it: a quotation mark or a backslash
+// never matches where visibility is in SQLite or PostgreSQL, and outer apostrophes are cut off
+// (docs/temporal.md, "Odd IDs").
+func queryable(id string) string {
+	if strings.HasPrefix(id, "'") {
+		return ""
+	}
+	if i := strings.IndexAny(id, `"\`); i >= 0 {
+		id = id[:i]
+	}
+	return strings.TrimRight(id, "'")
+}
+
+// quote writes a text as visibility queries want it.
+func quote(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
+}
+
 func listed(entry *schedulepb.ScheduleListEntry) Listed {
-	project, workflowID, ours := owner(entry.GetMemo())
 	info := entry.GetInfo()
 	return Listed{
 		ScheduleID:   entry.GetScheduleId(),
-		Project:      project,
-		WorkflowID:   workflowID,
-		Owned:        ours,
+		Owner:        ownerOf(entry.GetScheduleId(), entry.GetMemo(), &schedulepb.Schedule{Spec: info.GetSpec()}),
 		Paused:       info.GetPaused(),
 		Note:         info.GetNotes(),
 		Spec:         info.GetSpec(),
@@ -63,9 +126,4 @@ func lastRun(actions []*schedulepb.ScheduleActionResult) *LastRun {
 		At:         last.GetActualTime().AsTime(),
 		Status:     RunStatus(last.GetStartWorkflowStatus()),
 	}
-}
-
-// WorkflowIDOf is the workflow that a schedule ID of the project's prefix would be for.
-func WorkflowIDOf(project, scheduleID string) (string, bool) {
-	return strings.CutPrefix(scheduleID, schedulePrefix(project))
 }

@@ -3,6 +3,7 @@ package activities
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -30,6 +31,15 @@ func ParseNote(text string) (note Note, ok bool) {
 		return Note{}, false
 	}
 	return Note{Lead: m[1], Project: m[2], Enabled: m[3] == "enabled", Hash: m[4]}, true
+}
+
+// temporalPauses are how the notes begin that Temporal itself writes where a schedule with
+// pause_on_failure pauses (docs/temporal.md, "Notes").
+var temporalPauses = []string{"paused due to workflow failure", "paused due to workflow timeout"}
+
+// PausedByTemporal reports whether a note says that Temporal itself paused the schedule.
+func PausedByTemporal(text string) bool {
+	return slices.ContainsFunc(temporalPauses, func(start string) bool { return strings.HasPrefix(text, start) })
 }
 
 func (n Note) String() string {

@@ -45,6 +45,13 @@ func TestNote(t *testing.T) {
 		}
 	}
 
+	t.Run("Should not take people's words for Temporal's", func(t *testing.T) {
+		for _, text := range []string{"", "Paused via UI", "by Ann: paused due to workflow failure", "paused due to workflow", "Paused due to workflow failure"} {
+			assert.False(t, activities.PausedByTemporal(text), "%q", text)
+			assert.False(t, activities.PausedByTemporal(activities.Note{Lead: text, Project: "a", Hash: hash}.String()), "%q", text)
+		}
+	})
+
 	refused := []struct{ name, text string }{
 		{"nothing", ""},
 		{"what the UI writes", "Paused via UI"},

@@ -2,11 +2,14 @@ package activities
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	schedulepb "go.temporal.io/api/schedule/v1"
+
+	"github.com/compozy/schedules/config"
 )
 
 // PassKind says what started a pass, and with it how much of what people did at run time it keeps.
@@ -38,8 +41,14 @@ type Operation struct {
 	WorkflowID string `json:"workflow_id"`
 	// Spec is the short spec hash that the schedule has afterwards; empty after a delete.
 	Spec string `json:"spec,omitempty"`
+	// ScheduleID is empty where it is the default.
+	ScheduleID string `json:"schedule_id,omitempty"`
 	// Paused sets the paused state. Nil keeps what the schedule has; a new one gets the YAML's.
 	Paused *bool `json:"paused,omitempty"`
+	// Adopts is true where the schedule is nobody's and becomes the project's.
+	Adopts bool `json:"adopts,omitempty"`
+	// Corrects names the fields of a hand edit that the operation puts back.
+	Corrects []string `json:"corrects,omitempty"`
 }
 
 // ProblemKind groups what keeps a schedule from being as the YAML says.
@@ -75,6 +84,12 @@ type Counts struct {
 	Ended     int `json:"ended"`
 	// Removed is how many an override keeps away.
 	Removed int `json:"removed,omitempty"`
+	// Drifted is how many somebody changed by hand.
+	Drifted int `json:"drifted,omitempty"`
+	// PausedByTemporal is how many Temporal itself paused, because a run failed (pause_on_failure).
+	PausedByTemporal int `json:"paused_by_temporal,omitempty"`
+	// Adopt is how many of the updates take a schedule over.
+	Adopt int `json:"adopt,omitempty"`
 	// Create, Update and Delete are how many operations the plan has of each kind.
 	Create int `json:"create"`
 	Update int `json:"update"`
@@ -84,9 +99,7 @@ type Counts struct {
 // Listed is one entry of the list, as far as the plan needs it.
 type Listed struct {
 	ScheduleID   string
-	Project      string
-	WorkflowID   string
-	Owned        bool
+	Owner        Owner
 	Paused       bool
 	Note         string
 	Spec         *schedulepb.ScheduleSpec
@@ -110,14 +123,19 @@ type LastRun struct {
 
 // Described is the current state of one schedule.
 type Described struct {
-	Missing  bool
-	Owned    bool
-	Schedule *schedulepb.Schedule
+	Missing bool
+	Owner   Owner
+	// Lasting is true where the owner is known by the memo of the schedule or by the mark of an adoption
+	// (Marked), and not only by the memo of its runs.
+	Lasting, Marked bool
+	Schedule        *schedulepb.Schedule
 }
 
 // Write is something that the reconciler wrote a moment ago, which the list may not show yet.
 type Write struct {
 	WorkflowID string `json:"workflow_id"`
+	// ScheduleID is empty where it is the default.
+	ScheduleID string `json:"schedule_id,omitempty"`
 	// Spec is the short spec hash written; empty where only the paused state was, or for a delete.
 	Spec string `json:"spec,omitempty"`
 	// Paused is the paused state written, where one was.
@@ -139,6 +157,16 @@ type Plan struct {
 	Problems   []Problem
 	// Doubtful are the schedule IDs that the list cannot decide: describe them and plan again.
 	Doubtful []string
+	// Drifted are the workflow ids with a hand edit that the plan leaves as it is.
+	Drifted []string
+	// OtherIDs are the schedules whose ID is not the default, wanted or owned; the wanted come first.
+	OtherIDs []Ref
+}
+
+// Ref names a schedule and the workflow that it is for.
+type Ref struct {
+	WorkflowID string `json:"workflow_id"`
+	ScheduleID string `json:"schedule_id"`
 }
 
 // Request is what a plan is made for.
@@ -150,7 +178,13 @@ type Request struct {
 	// Overrides are in force, by workflow id. Reverts are workflow ids whose pause goes back to the YAML.
 	Overrides map[string]OverrideAction
 	Reverts   []string
-	Now       time.Time
+	// Also are schedule IDs that were the project's before and that its prefix does not find.
+	Also []string
+	// Suspects are workflow ids to describe whatever the list shows.
+	Suspects []string
+	// Correct puts hand edits back instead of reporting them.
+	Correct bool
+	Now     time.Time
 }
 
 // MakePlan compares desired (in order of workflow ids) with actual. It is pure: the same values give
@@ -159,7 +193,7 @@ type Request struct {
 func MakePlan(request Request, desired []Desired, actual Actual) Plan {
 	p := planner{Request: request, described: actual.Described, recent: map[string]Write{}}
 	for _, write := range request.Recent {
-		p.recent[write.WorkflowID] = write
+		p.recent[cmp.Or(write.ScheduleID, config.DefaultScheduleID(request.Project, write.WorkflowID))] = write
 	}
 	listed := make(map[string]Listed, len(actual.Listed))
 	entries := make([]Listed, 0, len(actual.Listed))
@@ -167,24 +201,34 @@ func MakePlan(request Request, desired []Desired, actual Actual) Plan {
 		if _, again := listed[entry.ScheduleID]; again {
 			continue // pages shift while schedules are created
 		}
+		if d, ok := actual.Described[entry.ScheduleID]; ok && entry.Owner.None() {
+			entry.Owner = d.Owner // a describe shows more of whose it is
+		}
 		listed[entry.ScheduleID] = entry
 		entries = append(entries, entry)
 		if entry.OwnedBy(request.Project) {
-			p.plan.Counts.Owned++
-			if entry.Paused {
-				p.plan.Counts.Paused++
-			}
+			p.countOwned(entry)
 		}
 	}
 	wanted := make(map[string]bool, len(desired))
 	for _, d := range desired {
 		wanted[d.ScheduleID] = true
+		if d.hasOtherID(request.Project) {
+			p.plan.OtherIDs = append(p.plan.OtherIDs, Ref{d.WorkflowID, d.ScheduleID})
+		}
 		entry, found := listed[d.ScheduleID]
 		p.want(d, entry, found)
 	}
 	for _, entry := range entries {
-		if !wanted[entry.ScheduleID] && entry.OwnedBy(request.Project) {
+		switch {
+		case wanted[entry.ScheduleID]:
+		case entry.OwnedBy(request.Project):
+			if entry.otherID() != "" {
+				p.plan.OtherIDs = append(p.plan.OtherIDs, Ref{entry.Owner.WorkflowID, entry.ScheduleID})
+			}
 			p.unwanted(entry)
+		case entry.Owner.None() && slices.Contains(request.Also, entry.ScheduleID):
+			p.doubtOwner(entry)
 		}
 	}
 	p.plan.Counts.Desired = len(desired)
@@ -192,9 +236,15 @@ func MakePlan(request Request, desired []Desired, actual Actual) Plan {
 	return p.plan
 }
 
-// OwnedBy reports whether the memo says that the schedule is the project's.
-func (l Listed) OwnedBy(project string) bool {
-	return l.Owned && l.Project == project && ScheduleID(l.Project, l.WorkflowID) == l.ScheduleID
+// OwnedBy reports whether the schedule is the project's.
+func (l Listed) OwnedBy(project string) bool { return l.Owner.Project == project }
+
+// otherID is the schedule's ID where that is not its workflow's default.
+func (l Listed) otherID() string {
+	if l.ScheduleID == config.DefaultScheduleID(l.Owner.Project, l.Owner.WorkflowID) {
+		return ""
+	}
+	return l.ScheduleID
 }
 
 type planner struct {
@@ -204,20 +254,27 @@ type planner struct {
 	plan      Plan
 }
 
+func (p *planner) countOwned(entry Listed) {
+	p.plan.Counts.Owned++
+	if entry.Paused {
+		p.plan.Counts.Paused++
+		if PausedByTemporal(entry.Note) {
+			p.plan.Counts.PausedByTemporal++
+		}
+	}
+}
+
 // want plans for a schedule that the YAML wants.
 func (p *planner) want(d Desired, entry Listed, found bool) {
 	if p.Overrides[d.WorkflowID] == Remove {
-		p.plan.Counts.Removed++
-		if found && entry.OwnedBy(p.Project) {
-			p.unwanted(entry)
-		}
+		p.keepAway(entry, found)
 		return
 	}
 	if described, ok := p.described[d.ScheduleID]; ok {
 		p.wantDescribed(d, described)
 		return
 	}
-	write, wrote := p.recent[d.WorkflowID]
+	write, wrote := p.recent[d.ScheduleID]
 	switch {
 	case p.ended(d) && (!found || !entry.OwnedBy(p.Project)):
 		p.plan.Counts.Ended++
@@ -225,12 +282,27 @@ func (p *planner) want(d Desired, entry Listed, found bool) {
 		p.doubt(d.ScheduleID) // written a moment ago, not listed yet
 	case !found:
 		p.create(d)
+	case entry.Owner.None():
+		p.doubt(d.ScheduleID) // describe shows more of whose it is
 	case !entry.OwnedBy(p.Project):
-		p.conflict(d)
+		p.conflict(d, entry.Owner)
+	case slices.Contains(p.Suspects, d.WorkflowID):
+		p.doubt(d.ScheduleID)
 	case wrote && p.contradicts(write, entry):
 		p.doubt(d.ScheduleID)
 	default:
 		p.wantListed(d, entry)
+	}
+}
+
+// keepAway plans for a schedule that an override deletes.
+func (p *planner) keepAway(entry Listed, found bool) {
+	p.plan.Counts.Removed++
+	switch {
+	case found && entry.OwnedBy(p.Project):
+		p.unwanted(entry)
+	case found && entry.Owner.None():
+		p.doubtOwner(entry)
 	}
 }
 
@@ -248,7 +320,7 @@ func (p *planner) wantListed(d Desired, entry Listed) {
 	case !ok:
 		p.doubt(d.ScheduleID) // someone replaced the note, and may have changed more
 	case note.Hash != d.Hash, note.Enabled != d.Enabled, paused != nil:
-		p.update(d, paused)
+		p.update(Operation{Paused: paused}, d)
 	case !sameListed(d.Schedule, entry.Spec, entry.WorkflowType):
 		p.doubt(d.ScheduleID)
 	default:
@@ -257,27 +329,38 @@ func (p *planner) wantListed(d Desired, entry Listed) {
 }
 
 func (p *planner) wantDescribed(d Desired, actual Described) {
+	owned := actual.Owner.Project == p.Project
 	switch {
-	case p.ended(d) && (actual.Missing || !actual.Owned):
+	case p.ended(d) && (actual.Missing || !owned):
 		p.plan.Counts.Ended++
 		return
 	case actual.Missing:
 		p.create(d)
 		return
-	case !actual.Owned:
-		p.conflict(d)
+	case !owned && !d.mayAdopt(actual.Owner):
+		p.conflict(d, actual.Owner)
 		return
 	}
+	p.wantTaken(d, actual, !owned)
+}
+
+// wantTaken plans for a schedule that is the project's, or that it adopts.
+func (p *planner) wantTaken(d Desired, actual Described, adopts bool) {
 	note, ok := p.note(actual.Schedule.GetState().GetNotes())
-	paused := p.paused(d, actual.Schedule.GetState().GetPaused(), note, ok)
+	op := Operation{Adopts: adopts, Paused: p.paused(d, actual.Schedule.GetState().GetPaused(), note, ok)}
 	differences := Compare(d.Schedule, actual.Schedule)
+	drifted := !adopts && len(differences) > 0 && p.isDrift(d, note, ok)
+	if drifted {
+		p.plan.Counts.Drifted++
+		op.Corrects = fieldsOf(differences)
+	}
 	switch {
-	case ok && note.Enabled != d.Enabled, paused != nil:
-		p.update(d, paused) // as from the list: who changes it anyway puts it back
-	case len(differences) > 0 && p.isDrift(d, note, ok):
-		p.drift(d, differences)
-	case len(differences) > 0, !ok, note.Hash != d.Hash:
-		p.update(d, paused)
+	case ok && note.Enabled != d.Enabled, op.Paused != nil, op.Adopts:
+		p.update(op, d) // as from the list: who changes it anyway puts it back
+	case drifted && !p.Correct && !slices.Contains(p.Reverts, d.WorkflowID):
+		p.drift(d, op.Corrects)
+	case len(differences) > 0, !ok, note.Hash != d.Hash, !actual.Lasting:
+		p.update(op, d)
 	default:
 		p.asWanted(d)
 	}
@@ -322,12 +405,12 @@ func (p *planner) paused(d Desired, actual bool, note Note, ours bool) *bool {
 // unwanted plans for an owned schedule that the YAML does not want.
 func (p *planner) unwanted(entry Listed) {
 	if described, ok := p.described[entry.ScheduleID]; ok {
-		if !described.Missing && described.Owned {
+		if !described.Missing && described.Owner.Project == p.Project {
 			p.remove(entry)
 		}
 		return
 	}
-	if write, wrote := p.recent[entry.WorkflowID]; wrote && write.Deleted {
+	if write, wrote := p.recent[entry.ScheduleID]; wrote && write.Deleted {
 		p.doubt(entry.ScheduleID) // deleted a moment ago, still listed
 		return
 	}
@@ -340,7 +423,7 @@ func (p *planner) ended(d Desired) bool {
 
 func (p *planner) create(d Desired) {
 	p.plan.Counts.Create++
-	op := Operation{Kind: Create, WorkflowID: d.WorkflowID, Spec: d.Hash}
+	op := p.operation(Create, d)
 	if !d.Enabled {
 		p.plan.Counts.Paused++
 	}
@@ -351,40 +434,69 @@ func (p *planner) create(d Desired) {
 	p.plan.Operations = append(p.plan.Operations, op)
 }
 
-func (p *planner) update(d Desired, paused *bool) {
+// update completes the operation, which says what is special about it.
+func (p *planner) update(op Operation, d Desired) {
 	p.plan.Counts.Update++
-	p.plan.Operations = append(p.plan.Operations,
-		Operation{Kind: Update, WorkflowID: d.WorkflowID, Spec: d.Hash, Paused: paused})
+	if op.Adopts {
+		p.plan.Counts.Adopt++
+	}
+	plain := p.operation(Update, d)
+	op.Kind, op.WorkflowID, op.ScheduleID, op.Spec = plain.Kind, plain.WorkflowID, plain.ScheduleID, plain.Spec
+	p.plan.Operations = append(p.plan.Operations, op)
+}
+
+func (p *planner) operation(kind Kind, d Desired) Operation {
+	op := Operation{Kind: kind, WorkflowID: d.WorkflowID, Spec: d.Hash}
+	if d.hasOtherID(p.Project) {
+		op.ScheduleID = d.ScheduleID
+	}
+	return op
 }
 
 func (p *planner) remove(entry Listed) {
 	p.plan.Counts.Delete++
-	p.plan.Operations = append(p.plan.Operations, Operation{Kind: Delete, WorkflowID: entry.WorkflowID})
+	p.plan.Operations = append(p.plan.Operations,
+		Operation{Kind: Delete, WorkflowID: entry.Owner.WorkflowID, ScheduleID: entry.otherID()})
 }
 
 func (p *planner) doubt(scheduleID string) {
 	p.plan.Doubtful = append(p.plan.Doubtful, scheduleID)
 }
 
-func (p *planner) conflict(d Desired) {
-	p.plan.Problems = append(p.plan.Problems, conflictProblem(d.WorkflowID, d.ScheduleID))
+// doubtOwner has a schedule described, once, that may be ours though the list does not show it.
+func (p *planner) doubtOwner(entry Listed) {
+	if _, ok := p.described[entry.ScheduleID]; !ok {
+		p.doubt(entry.ScheduleID)
+	}
 }
 
-func (p *planner) drift(d Desired, differences []Difference) {
-	fields := make([]string, len(differences))
-	for i, difference := range differences {
-		fields[i] = difference.Field
-	}
+func (p *planner) conflict(d Desired, owner Owner) {
+	p.plan.Problems = append(p.plan.Problems, conflictProblem(d, owner))
+}
+
+func (p *planner) drift(d Desired, fields []string) {
+	p.plan.Drifted = append(p.plan.Drifted, d.WorkflowID)
 	p.plan.Problems = append(p.plan.Problems, Problem{
 		Kind: ProblemDrift, WorkflowID: d.WorkflowID, ScheduleID: d.ScheduleID,
 		Message: "changed by hand in Temporal: " + strings.Join(fields, ", "),
 	})
 }
 
-func conflictProblem(workflowID, scheduleID string) Problem {
+func fieldsOf(differences []Difference) []string {
+	fields := make([]string, len(differences))
+	for i, difference := range differences {
+		fields[i] = difference.Field
+	}
+	return fields
+}
+
+func conflictProblem(d Desired, owner Owner) Problem {
+	whose, remedy := "no project of ours owns", "add `adopt: true` to take it over, delete it, or give the workflow another id"
+	if !owner.None() {
+		whose, remedy = "project "+owner.Project+" owns", "give the workflow another id"
+	}
 	return Problem{
-		Kind: ProblemConflict, WorkflowID: workflowID, ScheduleID: scheduleID,
-		Message: "a schedule with this ID exists and is not owned by this project; it is left as it is: " +
-			"delete it, or give the workflow another id",
+		Kind: ProblemConflict, WorkflowID: d.WorkflowID, ScheduleID: d.ScheduleID,
+		Message: fmt.Sprintf("a schedule with this ID exists, which %s; it is left as it is: %s", whose, remedy),
 	}
 }

@@ -30,6 +30,7 @@ func RunStatus(status enumspb.WorkflowExecutionStatus) string {
 // CurrentStatus asks for the status of the latest run of a workflow execution: that of a retry or of a
 // continued run, where there is one. Empty where its retention is over.
 func (s *Server) CurrentStatus(ctx context.Context, executionID string) (string, error) {
+	ctx = withResource(ctx, "workflow", executionID)
 	response, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 		return s.service.DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
 			Namespace: s.namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: executionID},
@@ -52,9 +53,8 @@ type Detail struct {
 	Info     *schedulepb.ScheduleInfo
 }
 
-// Describe reads the schedule of a project's workflow as it is now.
-func (s *Server) Describe(ctx context.Context, project, workflowID string) (Detail, error) {
-	id := ScheduleID(project, workflowID)
+// Describe reads a schedule as it is now.
+func (s *Server) Describe(ctx context.Context, id string) (Detail, error) {
 	response, err := s.describe(ctx, id)
 	switch {
 	case isNotFound(err):
@@ -63,7 +63,7 @@ func (s *Server) Describe(ctx context.Context, project, workflowID string) (Deta
 		return Detail{}, err
 	}
 	return Detail{
-		Described: ownership(response, project, id),
+		Described: described(id, response),
 		NextRuns:  times(response.GetInfo().GetFutureActionTimes()),
 		LastRun:   lastRun(response.GetInfo().GetRecentActions()),
 		Info:      response.GetInfo(),
@@ -78,19 +78,27 @@ type Execution struct {
 	ScheduledTime, StartTime, CloseTime time.Time
 }
 
-// Runs lists a schedule's runs, newest first, as visibility has them. token is next of the page before.
-func (s *Server) Runs(ctx context.Context, project, workflowID string, size int, token []byte) (runs []Execution, next []byte, err error) {
+// Runs lists a schedule's runs, newest first, as visibility has them. token is next of the page before. Where
+// no query can name the schedule, a page may hold fewer runs than it could.
+func (s *Server) Runs(ctx context.Context, scheduleID string, size int, token []byte) (runs []Execution, next []byte, err error) {
+	query := "TemporalScheduledById = " + quote(scheduleID)
+	if start := queryable(scheduleID); start != scheduleID {
+		query = "TemporalScheduledById STARTS_WITH " + quote(start)
+	}
 	page, err := call(ctx, s, func(ctx context.Context) (*workflowservice.ListWorkflowExecutionsResponse, error) {
 		return s.service.ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: s.namespace, PageSize: int32(size), NextPageToken: token, //nolint:gosec // at most 100
-			Query: fmt.Sprintf("TemporalScheduledById = '%s'", ScheduleID(project, workflowID)),
+			Query: query,
 		})
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the runs of schedule %s: %w", ScheduleID(project, workflowID), err)
+		return nil, nil, fmt.Errorf("list the runs of schedule %s: %w", scheduleID, err)
 	}
 	for _, info := range page.GetExecutions() {
-		runs = append(runs, execution(info))
+		var by string
+		if attribute(info, "TemporalScheduledById", &by); by == scheduleID {
+			runs = append(runs, execution(info))
+		}
 	}
 	return runs, page.GetNextPageToken(), nil
 }
@@ -103,9 +111,13 @@ func execution(info *workflowpb.WorkflowExecutionInfo) Execution {
 	if info.GetCloseTime() != nil {
 		e.CloseTime = info.GetCloseTime().AsTime()
 	}
-	if payload := info.GetSearchAttributes().GetIndexedFields()["TemporalScheduledStartTime"]; payload != nil {
-		// One that cannot be read is only not shown.
-		_ = converter.GetDefaultDataConverter().FromPayload(payload, &e.ScheduledTime)
-	}
+	attribute(info, "TemporalScheduledStartTime", &e.ScheduledTime)
 	return e
+}
+
+// attribute reads a search attribute of a run. One that cannot be read stays as it is.
+func attribute(info *workflowpb.WorkflowExecutionInfo, name string, value any) {
+	if payload := info.GetSearchAttributes().GetIndexedFields()[name]; payload != nil {
+		_ = converter.GetDefaultDataConverter().FromPayload(payload, value)
+	}
 }

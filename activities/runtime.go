@@ -40,8 +40,10 @@ func NewRuntime(server *Server, project string) *Runtime {
 // OverrideInput is one change of one schedule.
 type OverrideInput struct {
 	// RequestID makes a change that is sent again count once at the server.
-	RequestID  string         `json:"request_id"`
-	WorkflowID string         `json:"workflow_id"`
+	RequestID  string `json:"request_id"`
+	WorkflowID string `json:"workflow_id"`
+	// ScheduleID is empty where it is the default.
+	ScheduleID string         `json:"schedule_id,omitempty"`
 	Action     OverrideAction `json:"action"`
 	// Lead is the sentence for people: who, why, until when.
 	Lead string `json:"lead,omitempty"`
@@ -63,12 +65,13 @@ type OverrideResult struct {
 // Override applies one change and says what the schedule is then. Pause and resume are atomic patches:
 // nothing else of the schedule is written.
 func (r *Runtime) Override(ctx context.Context, in OverrideInput) (OverrideResult, error) {
-	actual, _, err := r.server.current(ctx, r.project, ScheduleID(r.project, in.WorkflowID))
-	if err != nil || actual.Missing || !actual.Owned {
+	in.ScheduleID = cmp.Or(in.ScheduleID, config.DefaultScheduleID(r.project, in.WorkflowID))
+	actual, _, err := r.server.current(ctx, in.ScheduleID)
+	if err != nil || actual.Missing || actual.Owner.Project != r.project {
 		return OverrideResult{Missing: actual.Missing, NotOwned: err == nil && !actual.Missing}, typed(err)
 	}
 	if in.Action == Remove {
-		return OverrideResult{}, typed(ignoreNotFound(r.server.delete(ctx, ScheduleID(r.project, in.WorkflowID))))
+		return OverrideResult{}, typed(ignoreNotFound(r.server.delete(ctx, in.ScheduleID)))
 	}
 	note, known := ParseNote(actual.Schedule.GetState().GetNotes())
 	if in.Action == Revert && !known {
@@ -91,7 +94,7 @@ func (r *Runtime) setPaused(ctx context.Context, in OverrideInput, paused bool, 
 	if paused {
 		patch = &schedulepb.SchedulePatch{Pause: text}
 	}
-	err := r.server.patch(ctx, ScheduleID(r.project, in.WorkflowID), patch, in.RequestID)
+	err := r.server.patch(ctx, in.ScheduleID, patch, in.RequestID)
 	if isNotFound(err) {
 		return OverrideResult{Missing: true}, nil
 	}
@@ -102,8 +105,10 @@ func (r *Runtime) setPaused(ctx context.Context, in OverrideInput, paused bool, 
 type RunInput struct {
 	// RequestID makes runs that are asked for again start once: the server drops a patch with an id
 	// that it has seen.
-	RequestID     string               `json:"request_id"`
-	WorkflowID    string               `json:"workflow_id"`
+	RequestID  string `json:"request_id"`
+	WorkflowID string `json:"workflow_id"`
+	// ScheduleID is empty where it is the default.
+	ScheduleID    string               `json:"schedule_id,omitempty"`
 	OverlapPolicy config.OverlapPolicy `json:"overlap_policy,omitempty"`
 	StartAt       time.Time            `json:"start_at,omitzero"`
 	EndAt         time.Time            `json:"end_at,omitzero"`
@@ -111,9 +116,9 @@ type RunInput struct {
 
 // Run starts runs of an owned schedule.
 func (r *Runtime) Run(ctx context.Context, in RunInput) (OverrideResult, error) {
-	id := ScheduleID(r.project, in.WorkflowID)
-	actual, _, err := r.server.current(ctx, r.project, id)
-	if err != nil || actual.Missing || !actual.Owned {
+	id := cmp.Or(in.ScheduleID, config.DefaultScheduleID(r.project, in.WorkflowID))
+	actual, _, err := r.server.current(ctx, id)
+	if err != nil || actual.Missing || actual.Owner.Project != r.project {
 		return OverrideResult{Missing: actual.Missing, NotOwned: err == nil && !actual.Missing}, typed(err)
 	}
 	overlap, ok := overlapPolicies[in.OverlapPolicy]

@@ -1,14 +1,18 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	schedulepb "go.temporal.io/api/schedule/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"golang.org/x/time/rate"
+	"google.golang.org/grpc/metadata"
 )
 
 // callTimeout bounds one call. A failover of a history host takes up to 20 s (docs/temporal.md,
@@ -25,6 +29,20 @@ type Server struct {
 	namespace string
 	identity  string
 	limiter   *rate.Limiter
+	// observe is told each call that writes a schedule; it may be nil.
+	observe func(operation Kind, err error)
+}
+
+// Observe sets what is told each call that writes a schedule, with its error. It must be set before the first
+// call.
+func (s *Server) Observe(observe func(operation Kind, err error)) { s.observe = observe }
+
+// wrote tells the observer. What another writer did before is no failure.
+func (s *Server) wrote(operation Kind, err error) {
+	if s.observe == nil || alreadyExists(err) || isNotFound(err) || isStaleToken(err) {
+		return
+	}
+	s.observe(operation, err)
 }
 
 // NewServer wraps a client's WorkflowService. limiter is shared by all that call Temporal from this
@@ -46,27 +64,28 @@ func call[Response any](ctx context.Context, s *Server, f func(context.Context) 
 	return f(ctx)
 }
 
-// list calls each page's entries of the project's ID prefix, in the server's order. progress is
-// called after each page.
-func (s *Server) list(
-	ctx context.Context, project string, each func(*schedulepb.ScheduleListEntry), progress func(),
-) error {
-	request := &workflowservice.ListSchedulesRequest{
-		Namespace:       s.namespace,
-		MaximumPageSize: pageSize,
-		Query:           fmt.Sprintf("ScheduleId STARTS_WITH '%s'", schedulePrefix(project)),
+// withResource names what a call is about where the SDK would do it in a way that gRPC refuses: a header
+// holds only ASCII, and people name schedules in their language.
+func withResource(ctx context.Context, kind, id string) context.Context {
+	if !strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return ctx
 	}
+	return metadata.AppendToOutgoingContext(ctx, "temporal-resource-id", kind+":"+url.PathEscape(id))
+}
+
+// list hands over all entries of a visibility query, page by page, in the server's order.
+func (s *Server) list(ctx context.Context, query string, each func(*schedulepb.ScheduleListEntry)) error {
+	request := &workflowservice.ListSchedulesRequest{Namespace: s.namespace, MaximumPageSize: pageSize, Query: query}
 	for {
 		page, err := call(ctx, s, func(ctx context.Context) (*workflowservice.ListSchedulesResponse, error) {
 			return s.service.ListSchedules(ctx, request)
 		})
 		if err != nil {
-			return fmt.Errorf("list schedules of project %s: %w", project, err)
+			return fmt.Errorf("list schedules (%s): %w", cmp.Or(query, "all"), err)
 		}
 		for _, entry := range page.GetSchedules() {
 			each(entry)
 		}
-		progress()
 		if len(page.GetNextPageToken()) == 0 {
 			return nil
 		}
@@ -75,6 +94,7 @@ func (s *Server) list(
 }
 
 func (s *Server) describe(ctx context.Context, id string) (*workflowservice.DescribeScheduleResponse, error) {
+	ctx = withResource(ctx, "schedule", id)
 	response, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DescribeScheduleResponse, error) {
 		return s.service.DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{
 			Namespace: s.namespace, ScheduleId: id,
@@ -87,7 +107,7 @@ func (s *Server) describe(ctx context.Context, id string) (*workflowservice.Desc
 }
 
 // current reads one schedule as it is now, with the token that an update of it needs.
-func (s *Server) current(ctx context.Context, project, id string) (Described, []byte, error) {
+func (s *Server) current(ctx context.Context, id string) (Described, []byte, error) {
 	response, err := s.describe(ctx, id)
 	switch {
 	case isNotFound(err):
@@ -95,41 +115,45 @@ func (s *Server) current(ctx context.Context, project, id string) (Described, []
 	case err != nil:
 		return Described{}, nil, err
 	}
-	return ownership(response, project, id), response.GetConflictToken(), nil
+	return described(id, response), response.GetConflictToken(), nil
 }
 
-func ownership(response *workflowservice.DescribeScheduleResponse, project, id string) Described {
-	owningProject, workflowID, ours := owner(response.GetMemo())
+func described(id string, response *workflowservice.DescribeScheduleResponse) Described {
+	schedule := response.GetSchedule()
 	return Described{
-		Owned:    ours && owningProject == project && ScheduleID(project, workflowID) == id,
-		Schedule: response.GetSchedule(),
+		Owner:    ownerOf(id, response.GetMemo(), schedule),
+		Lasting:  !memoOwner(id, response.GetMemo()).None() || !markedOwner(id, schedule.GetSpec()).None(),
+		Marked:   !markedOwner(id, schedule.GetSpec()).None(),
+		Schedule: schedule,
 	}
 }
 
-func (s *Server) create(ctx context.Context, project, workflowID string, schedule *schedulepb.Schedule) error {
-	memo, err := ownershipMemo(project, workflowID)
+func (s *Server) create(ctx context.Context, owner Owner, id string, schedule *schedulepb.Schedule) error {
+	memo, err := ownershipMemo(owner.Project, owner.WorkflowID, id)
 	if err != nil {
-		return fmt.Errorf("encode the memo of schedule %s: %w", ScheduleID(project, workflowID), err)
+		return fmt.Errorf("encode the memo of schedule %s: %w", id, err)
 	}
-	_, err = call(ctx, s, func(ctx context.Context) (*workflowservice.CreateScheduleResponse, error) {
+	_, err = call(withResource(ctx, "schedule", id), s, func(ctx context.Context) (*workflowservice.CreateScheduleResponse, error) {
 		return s.service.CreateSchedule(ctx, &workflowservice.CreateScheduleRequest{
-			Namespace: s.namespace, ScheduleId: ScheduleID(project, workflowID),
+			Namespace: s.namespace, ScheduleId: id,
 			Schedule: schedule, Memo: memo, Identity: s.identity, RequestId: uuid.NewString(),
 		})
 	})
+	s.wrote(Create, err)
 	if err != nil {
-		return fmt.Errorf("create schedule %s: %w", ScheduleID(project, workflowID), err)
+		return fmt.Errorf("create schedule %s: %w", id, err)
 	}
 	return nil
 }
 
 func (s *Server) update(ctx context.Context, id string, schedule *schedulepb.Schedule, token []byte) error {
-	_, err := call(ctx, s, func(ctx context.Context) (*workflowservice.UpdateScheduleResponse, error) {
+	_, err := call(withResource(ctx, "schedule", id), s, func(ctx context.Context) (*workflowservice.UpdateScheduleResponse, error) {
 		return s.service.UpdateSchedule(ctx, &workflowservice.UpdateScheduleRequest{
 			Namespace: s.namespace, ScheduleId: id, Schedule: schedule,
 			ConflictToken: token, Identity: s.identity, RequestId: uuid.NewString(),
 		})
 	})
+	s.wrote(Update, err)
 	if err != nil {
 		return fmt.Errorf("update schedule %s: %w", id, err)
 	}
@@ -137,11 +161,12 @@ func (s *Server) update(ctx context.Context, id string, schedule *schedulepb.Sch
 }
 
 func (s *Server) delete(ctx context.Context, id string) error {
-	_, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DeleteScheduleResponse, error) {
+	_, err := call(withResource(ctx, "schedule", id), s, func(ctx context.Context) (*workflowservice.DeleteScheduleResponse, error) {
 		return s.service.DeleteSchedule(ctx, &workflowservice.DeleteScheduleRequest{
 			Namespace: s.namespace, ScheduleId: id, Identity: s.identity,
 		})
 	})
+	s.wrote(Delete, err)
 	if err != nil {
 		return fmt.Errorf("delete schedule %s: %w", id, err)
 	}
@@ -150,11 +175,12 @@ func (s *Server) delete(ctx context.Context, id string) error {
 
 // patch pauses, resumes, triggers or backfills. The server drops a patch whose request id it has seen.
 func (s *Server) patch(ctx context.Context, id string, patch *schedulepb.SchedulePatch, requestID string) error {
-	_, err := call(ctx, s, func(ctx context.Context) (*workflowservice.PatchScheduleResponse, error) {
+	_, err := call(withResource(ctx, "schedule", id), s, func(ctx context.Context) (*workflowservice.PatchScheduleResponse, error) {
 		return s.service.PatchSchedule(ctx, &workflowservice.PatchScheduleRequest{
 			Namespace: s.namespace, ScheduleId: id, Patch: patch, Identity: s.identity, RequestId: requestID,
 		})
 	})
+	s.wrote(Update, err)
 	if err != nil {
 		return fmt.Errorf("patch schedule %s: %w", id, err)
 	}

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/config"
 )
 
@@ -38,7 +37,7 @@ func (f *fixture) createPaused(t testing.TB, id string, spec *schedulepb.Schedul
 // matching are the times that Temporal names in a window, as Unix seconds.
 func (f *fixture) matching(t testing.TB, id string, from, until time.Time) ([]int64, error) {
 	response, err := f.client.WorkflowService().ListScheduleMatchingTimes(t.Context(), &workflowservice.ListScheduleMatchingTimesRequest{
-		Namespace: f.namespace, ScheduleId: activities.ScheduleID("a", id),
+		Namespace: f.namespace, ScheduleId: config.DefaultScheduleID("a", id),
 		StartTime: timestamppb.New(from), EndTime: timestamppb.New(until),
 	})
 	var times []int64

@@ -1,7 +1,9 @@
 package activities
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math/bits"
 	"strings"
 	"time"
@@ -27,20 +29,24 @@ type Desired struct {
 	Hash string
 	// Enabled is the YAML's wish; an override can differ from it.
 	Enabled bool
+	// Adopt allows to take over a schedule of this ID that no project owns.
+	Adopt bool
 	// EndAt is the zero time where the schedule has no end.
 	EndAt time.Time
 	// Schedule holds spec, action and policies, and no state.
 	Schedule *schedulepb.Schedule
 }
 
-// ScheduleID is the ID of the schedule of a project's workflow.
-func ScheduleID(project, workflowID string) string {
-	return schedulePrefix(project) + workflowID
+// schedulePrefix is how the IDs of a project's schedules begin, save those that their files name.
+func schedulePrefix(project string) string { return config.DefaultScheduleID(project, "") }
+
+// hasOtherID reports whether the schedule's file names its ID.
+func (d Desired) hasOtherID(project string) bool {
+	return d.ScheduleID != config.DefaultScheduleID(project, d.WorkflowID)
 }
 
-func schedulePrefix(project string) string {
-	return "schedule-" + project + "-"
-}
+// mayAdopt reports whether a schedule of that owner, which is not the project, may be taken over.
+func (d Desired) mayAdopt(owner Owner) bool { return d.Adopt && owner.None() }
 
 // Translate turns a workflow with a schedule into Temporal's terms. It never sends cron text, which
 // Temporal reads differently from every cron (docs/temporal.md, "Cron text").
@@ -63,9 +69,10 @@ func Translate(project string, w config.Workflow) (Desired, error) {
 	}
 	desired := Desired{
 		WorkflowID: w.ID,
-		ScheduleID: ScheduleID(project, w.ID),
+		ScheduleID: w.ScheduleID(project),
 		Hash:       hash,
 		Enabled:    w.Schedule.IsEnabled(),
+		Adopt:      w.Schedule.Adopt,
 		Schedule:   &schedulepb.Schedule{Spec: spec, Action: action, Policies: policies},
 	}
 	if w.Schedule.EndAt != nil {
@@ -209,7 +216,7 @@ func translatePolicies(s *config.Schedule) (*schedulepb.SchedulePolicies, error)
 func translateAction(project string, w config.Workflow) (*schedulepb.ScheduleAction, error) {
 	data := converter.GetDefaultDataConverter()
 	start := &workflowpb.NewWorkflowExecutionInfo{
-		WorkflowId:               project + "-" + w.ID,
+		WorkflowId:               cmp.Or(w.Start.WorkflowID, config.DefaultWorkflowID(project, w.ID)),
 		WorkflowType:             &commonpb.WorkflowType{Name: w.Start.WorkflowType},
 		TaskQueue:                &taskqueuepb.TaskQueue{Name: w.Start.TaskQueue, Kind: enumspb.TASK_QUEUE_KIND_NORMAL},
 		WorkflowExecutionTimeout: duration(w.Start.ExecutionTimeout),
@@ -224,13 +231,11 @@ func translateAction(project string, w config.Workflow) (*schedulepb.ScheduleAct
 		}
 		start.Input = input
 	}
-	memo, err := payloads(data, w.Start.Memo)
+	memo, err := payloads(data, runMemo(project, w))
 	if err != nil {
 		return nil, fmt.Errorf("encode memo: %w", err)
 	}
-	if memo != nil {
-		start.Memo = &commonpb.Memo{Fields: memo}
-	}
+	start.Memo = &commonpb.Memo{Fields: memo}
 	attributes, err := payloads(data, w.Start.SearchAttributes)
 	if err != nil {
 		return nil, fmt.Errorf("encode search_attributes: %w", err)
@@ -241,6 +246,15 @@ func translateAction(project string, w config.Workflow) (*schedulepb.ScheduleAct
 	return &schedulepb.ScheduleAction{
 		Action: &schedulepb.ScheduleAction_StartWorkflow{StartWorkflow: start},
 	}, nil
+}
+
+// runMemo tells each run whose it is. What the YAML says comes first.
+func runMemo(project string, w config.Workflow) map[string]any {
+	values := map[string]any{
+		memoManagedBy: managedBy, memoProject: project, memoWorkflowID: w.ID, memoScheduleID: w.ScheduleID(project),
+	}
+	maps.Copy(values, w.Start.Memo)
+	return values
 }
 
 func translateRetry(r *config.Retry) *commonpb.RetryPolicy {

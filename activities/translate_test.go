@@ -8,9 +8,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	schedulepb "go.temporal.io/api/schedule/v1"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/compozy/schedules/activities"
@@ -132,7 +134,9 @@ func TestTranslateStart(t *testing.T) {
 		assert.Equal(t, "w", info.GetWorkflowType().GetName())
 		assert.Equal(t, "reports", info.GetTaskQueue().GetName())
 		assert.Nil(t, info.GetInput(), "a run without arguments")
-		assert.Nil(t, info.GetMemo())
+		assert.Equal(t, map[string]any{
+			"managed_by": "compozy-schedules", "project": "reports", "workflow_id": "w", "schedule_id": "schedule-reports-w",
+		}, fields(t, info.GetMemo().GetFields()), "each run tells whose it is")
 		assert.Nil(t, info.GetSearchAttributes())
 		assert.Nil(t, info.GetRetryPolicy())
 		assert.Nil(t, info.GetWorkflowExecutionTimeout())
@@ -159,6 +163,19 @@ func TestTranslateStart(t *testing.T) {
 		require.NoError(t, data.FromPayload(info.GetSearchAttributes().GetIndexedFields()["CustomKeywordField"], &attribute))
 		assert.Equal(t, "gold", attribute)
 	})
+	t.Run("Should tell each run whose it is, under whatever ID, save what the YAML itself says", func(t *testing.T) {
+		info := start(daily("w", func(w *config.Workflow) {
+			w.Schedule.ScheduleID = "nightly"
+			w.Start.Memo = map[string]any{"project": "apollo", "owner": "ann"}
+		})).GetStartWorkflow()
+		assert.Equal(t, map[string]any{
+			"managed_by": "compozy-schedules", "project": "apollo", "workflow_id": "w", "schedule_id": "nightly", "owner": "ann",
+		}, fields(t, info.GetMemo().GetFields()))
+	})
+	t.Run("Should start runs under the workflow ID that the YAML names", func(t *testing.T) {
+		info := start(daily("w", func(w *config.Workflow) { w.Start.WorkflowID = "legacy-report" })).GetStartWorkflow()
+		assert.Equal(t, "legacy-report", info.GetWorkflowId())
+	})
 	t.Run("Should send the input as the run's single argument", func(t *testing.T) {
 		info := start(daily("w", func(w *config.Workflow) { w.Schedule.Input = map[string]any{"day": "today", "n": 3} })).GetStartWorkflow()
 		var input map[string]any
@@ -171,6 +188,18 @@ func TestTranslateStart(t *testing.T) {
 		require.Len(t, info.GetInput().GetPayloads(), 1)
 		assert.JSONEq(t, "{}", string(info.GetInput().GetPayloads()[0].GetData()))
 	})
+}
+
+// fields are the values of a memo or of search attributes.
+func fields(t testing.TB, payloads map[string]*commonpb.Payload) map[string]any {
+	t.Helper()
+	values := map[string]any{}
+	for name, payload := range payloads {
+		var value any
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayload(payload, &value))
+		values[name] = value
+	}
+	return values
 }
 
 // everyOption sets every field of a workflow but cron.
@@ -270,6 +299,7 @@ func TestTranslateHash(t *testing.T) {
 		"white space in cron":     func(w *config.Workflow) { w.Schedule.Cron = "  0  9 * *   * " },
 		"another way to say 5m":   func(w *config.Workflow) { w.Schedule.Jitter = "300s" },
 		"another zone of an end":  func(w *config.Workflow) { at := w.Schedule.EndAt.In(time.FixedZone("x", 3600)); w.Schedule.EndAt = &at },
+		"adopt":                   func(w *config.Workflow) { w.Schedule.Adopt = true },
 		"the file it comes from":  func(w *config.Workflow) { w.File = "elsewhere.yaml" },
 		"the order of map fields": func(w *config.Workflow) { w.Start.Memo = map[string]any{"n": 1, "owner": "ann"} },
 	}
@@ -293,6 +323,8 @@ func TestTranslateHash(t *testing.T) {
 		"run_timeout":       func(w *config.Workflow) { w.Start.RunTimeout++ },
 		"task_timeout":      func(w *config.Workflow) { w.Start.TaskTimeout++ },
 		"retry":             func(w *config.Workflow) { w.Start.Retry = nil },
+		"schedule_id":       func(w *config.Workflow) { w.Schedule.ScheduleID = "nightly" },
+		"workflow_id":       func(w *config.Workflow) { w.Start.WorkflowID = "nightly" },
 		"a field of retry":  func(w *config.Workflow) { w.Start.Retry.MaximumAttempts++ },
 		"memo":              func(w *config.Workflow) { w.Start.Memo = nil },
 		"search_attributes": func(w *config.Workflow) { w.Start.SearchAttributes = nil },
@@ -318,6 +350,7 @@ func TestCompare(t *testing.T) {
 		"catchup_window":    func(w *config.Workflow) { w.Schedule.CatchupWindow = "" },
 		"pause_on_failure":  func(w *config.Workflow) { w.Schedule.PauseOnFailure = false },
 		"workflow_type":     func(w *config.Workflow) { w.Start.WorkflowType = "Other" },
+		"workflow_id":       func(w *config.Workflow) { w.Start.WorkflowID = "nightly" },
 		"task_queue":        func(w *config.Workflow) { w.Start.TaskQueue = "other" },
 		"execution_timeout": func(w *config.Workflow) { w.Start.ExecutionTimeout = 0 },
 		"run_timeout":       func(w *config.Workflow) { w.Start.RunTimeout = time.Second },
@@ -358,9 +391,16 @@ func TestCompare(t *testing.T) {
 		"an excluded day":         {"cron", func(s *schedulepb.Schedule) { s.Spec.ExcludeStructuredCalendar = s.Spec.StructuredCalendar }},
 		"an interval":             {"cron", func(s *schedulepb.Schedule) { s.Spec.Interval = everySeconds(60) }},
 		"a year":                  {"cron", func(s *schedulepb.Schedule) { s.Spec.StructuredCalendar[0].Year = []*schedulepb.Range{{Start: 2030}} }},
-		"the id of runs":          {"run_id_base", func(s *schedulepb.Schedule) { s.Action.GetStartWorkflow().WorkflowId = "x" }},
+		"the id of runs":          {"workflow_id", func(s *schedulepb.Schedule) { s.Action.GetStartWorkflow().WorkflowId = "x" }},
 		"a cron of the run's own": {"other start options", func(s *schedulepb.Schedule) { s.Action.GetStartWorkflow().CronSchedule = "@daily" }},
 		"keeping the id of runs":  {"keep_original_workflow_id", func(s *schedulepb.Schedule) { s.Policies.KeepOriginalWorkflowId = true }},
+		"an excluded day beside a mark": {"cron", func(s *schedulepb.Schedule) {
+			excluded := proto.CloneOf(s.Spec.StructuredCalendar[0])
+			s.Spec.ExcludeStructuredCalendar = []*schedulepb.StructuredCalendarSpec{mark("0123456789ab"), excluded}
+		}},
+		"the memo that tells runs whose they are": {"memo", func(s *schedulepb.Schedule) {
+			delete(s.Action.GetStartWorkflow().Memo.Fields, "schedule_id")
+		}},
 		"a second argument": {"input", func(s *schedulepb.Schedule) {
 			in := s.Action.GetStartWorkflow().Input
 			in.Payloads = append(in.Payloads, in.Payloads[0])
@@ -393,6 +433,13 @@ func TestCompare(t *testing.T) {
 		"an attribute's type": func(s *schedulepb.Schedule) {
 			s.Action.GetStartWorkflow().SearchAttributes.IndexedFields["CustomKeywordField"].Metadata["type"] = []byte("Keyword")
 		},
+		"the mark of an adoption, also one that was copied": func(s *schedulepb.Schedule) {
+			s.Spec.ExcludeStructuredCalendar = []*schedulepb.StructuredCalendarSpec{mark("0123456789ab"), mark("000000000000")}
+		},
+		"the revision that wrote it": func(s *schedulepb.Schedule) {
+			memo := s.Action.GetStartWorkflow().Memo
+			memo.Fields["revision"] = memo.Fields["project"]
+		},
 		"a header with nothing": func(s *schedulepb.Schedule) { s.Action.GetStartWorkflow().Header = nil },
 	}
 	for name, edit := range equal {
@@ -402,6 +449,15 @@ func TestCompare(t *testing.T) {
 			assert.Empty(t, activities.Compare(desired, actual))
 		})
 	}
+	t.Run("Should mind a revision that the YAML's own memo has", func(t *testing.T) {
+		of := func(revision string) *schedulepb.Schedule {
+			return translate(t, "a", daily("w", func(w *config.Workflow) { w.Start.Memo = map[string]any{"revision": revision} })).Schedule
+		}
+		assert.Empty(t, activities.Compare(of("7"), of("7")))
+		differences := activities.Compare(of("7"), of("8"))
+		require.Len(t, differences, 1)
+		assert.Equal(t, "memo", differences[0].Field)
+	})
 	t.Run("Should not mind the order of two calendars", func(t *testing.T) {
 		d, a := translate(t, "a", daily("w", cron("0 0 13 * 5", ""))).Schedule, translate(t, "a", daily("w", cron("0 0 13 * 5", ""))).Schedule
 		c := a.Spec.StructuredCalendar
@@ -419,9 +475,16 @@ func TestCompare(t *testing.T) {
 		assert.Len(t, activities.Compare(d, a), 1)
 	})
 	t.Run("Should find everything of a schedule that holds nothing", func(t *testing.T) {
-		assert.Len(t, activities.Compare(desired, &schedulepb.Schedule{}), len(changes)+1)
+		assert.Len(t, activities.Compare(desired, &schedulepb.Schedule{}), len(changes))
 		assert.Empty(t, activities.Compare(&schedulepb.Schedule{}, nil))
 	})
+}
+
+// mark is an exclusion as adoption writes it.
+func mark(idHash string) *schedulepb.StructuredCalendarSpec {
+	return &schedulepb.StructuredCalendarSpec{
+		Year: []*schedulepb.Range{{Start: 2000}}, Comment: "Adopted by compozy-schedules (project a, workflow w). id:" + idHash,
+	}
 }
 
 func everySeconds(n int64) []*schedulepb.IntervalSpec {

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/compozy/schedules/config"
 )
 
 // updateTries bounds how often an update starts again because somebody changed the schedule meanwhile.
@@ -22,7 +25,7 @@ func (a *Activities) upsert(ctx context.Context, op Operation) (outcome, *Proble
 			fmt.Errorf("workflow %s has no schedule with hash %s in revision %s", op.WorkflowID, op.Spec, a.revision))
 	}
 	if op.Kind == Create {
-		err := a.server.create(ctx, a.project, desired.WorkflowID, a.fresh(desired, op))
+		err := a.create(ctx, desired, op)
 		if !alreadyExists(err) {
 			return a.done(desired, created, err)
 		}
@@ -31,16 +34,19 @@ func (a *Activities) upsert(ctx context.Context, op Operation) (outcome, *Proble
 	return a.done(desired, done, err)
 }
 
-// errNotOwned marks a schedule that somebody else has under our ID.
-var errNotOwned = errors.New("not owned by this project")
+// notOwnedError is a schedule that somebody else has under our ID.
+type notOwnedError struct{ owner Owner }
+
+func (notOwnedError) Error() string { return "not owned by this project" }
 
 // done turns an error that no retry can mend into a problem of this one schedule.
 func (a *Activities) done(desired Desired, done outcome, err error) (outcome, *Problem, error) {
+	var notOwned notOwnedError
 	switch {
 	case err == nil:
 		return done, nil, nil
-	case errors.Is(err, errNotOwned):
-		problem := conflictProblem(desired.WorkflowID, desired.ScheduleID)
+	case errors.As(err, &notOwned):
+		problem := conflictProblem(desired, notOwned.owner)
 		return unchanged, &problem, nil
 	case isPermanent(err):
 		return unchanged, &Problem{
@@ -52,9 +58,27 @@ func (a *Activities) done(desired Desired, done outcome, err error) (outcome, *P
 	}
 }
 
+func (a *Activities) create(ctx context.Context, desired Desired, op Operation) error {
+	return a.server.create(ctx, a.owner(desired), desired.ScheduleID, a.fresh(desired, op))
+}
+
+func (a *Activities) owner(desired Desired) Owner {
+	return Owner{Project: a.project, WorkflowID: desired.WorkflowID}
+}
+
+// write is the desired schedule as it is sent: its runs will tell the revision that wrote it.
+func (a *Activities) write(desired Desired) *schedulepb.Schedule {
+	schedule := proto.CloneOf(desired.Schedule)
+	fields := schedule.GetAction().GetStartWorkflow().GetMemo().GetFields()
+	if _, taken := fields[memoRevision]; !taken {
+		fields[memoRevision] = a.revisionMemo
+	}
+	return schedule
+}
+
 // fresh is a schedule that does not exist yet.
 func (a *Activities) fresh(desired Desired, op Operation) *schedulepb.Schedule {
-	schedule := proto.CloneOf(desired.Schedule)
+	schedule := a.write(desired)
 	schedule.State = &schedulepb.ScheduleState{Paused: !desired.Enabled, Notes: a.note(desired, "")}
 	if op.Paused != nil {
 		schedule.State.Paused = *op.Paused
@@ -72,24 +96,25 @@ func (a *Activities) converge(ctx context.Context, desired Desired, op Operation
 	done := unchanged
 	var first *schedulepb.Schedule
 	for range updateTries {
-		actual, token, err := a.server.current(ctx, a.project, desired.ScheduleID)
+		actual, token, err := a.server.current(ctx, desired.ScheduleID)
 		switch {
 		case err != nil:
 			return done, err
 		case actual.Missing:
-			err := a.server.create(ctx, a.project, desired.WorkflowID, a.fresh(desired, op))
+			err := a.create(ctx, desired, op)
 			if alreadyExists(err) {
 				continue
 			}
 			return created, err
-		case !actual.Owned:
-			return done, errNotOwned
+		case actual.Owner.Project != a.project && !desired.mayAdopt(actual.Owner):
+			return done, notOwnedError{actual.Owner}
 		}
 		if first == nil {
 			first = actual.Schedule
 		}
-		next := a.next(desired, op, first, actual.Schedule)
-		if len(Compare(next, actual.Schedule)) == 0 && proto.Equal(next.GetState(), actual.Schedule.GetState()) {
+		next := a.next(desired, op, first, actual)
+		if a.isOwn(actual) && len(Compare(desired.Schedule, actual.Schedule)) == 0 &&
+			proto.Equal(next.GetState(), actual.Schedule.GetState()) {
 			return done, nil
 		}
 		err = a.server.update(ctx, desired.ScheduleID, next, token)
@@ -103,19 +128,28 @@ func (a *Activities) converge(ctx context.Context, desired Desired, op Operation
 
 // next is what the schedule is to become. Its state keeps what we do not decide (remaining actions),
 // and a pause or resume that came after our first look.
-func (a *Activities) next(desired Desired, op Operation, first, actual *schedulepb.Schedule) *schedulepb.Schedule {
-	next := proto.CloneOf(desired.Schedule)
-	next.State = proto.CloneOf(actual.GetState())
+func (a *Activities) next(desired Desired, op Operation, first *schedulepb.Schedule, actual Described) *schedulepb.Schedule {
+	next := a.write(desired)
+	if actual.Marked || !a.isOwn(actual) {
+		next.Spec.ExcludeStructuredCalendar = append(next.Spec.ExcludeStructuredCalendar,
+			ownershipMark(a.owner(desired), desired.ScheduleID))
+	}
+	state := actual.Schedule.GetState()
+	next.State = proto.CloneOf(state)
 	if next.State == nil {
 		next.State = &schedulepb.ScheduleState{}
 	}
-	untouched := first.GetState().GetPaused() == actual.GetState().GetPaused() &&
-		first.GetState().GetNotes() == actual.GetState().GetNotes()
+	untouched := first.GetState().GetPaused() == state.GetPaused() && first.GetState().GetNotes() == state.GetNotes()
 	if op.Paused != nil && untouched {
 		next.State.Paused = *op.Paused
 	}
-	next.State.Notes = a.note(desired, a.lead(desired, actual.GetState(), next.State.Paused))
+	next.State.Notes = a.note(desired, a.lead(desired, state, next.State.Paused))
 	return next
+}
+
+// isOwn reports whether the schedule is known as ours by what lasts.
+func (a *Activities) isOwn(actual Described) bool {
+	return actual.Lasting && actual.Owner.Project == a.project
 }
 
 // lead keeps what someone said about a pause for as long as it differs from the YAML.
@@ -129,12 +163,16 @@ func (a *Activities) lead(desired Desired, state *schedulepb.ScheduleState, paus
 	return state.GetNotes()
 }
 
+func (a *Activities) scheduleIDOf(op Operation) string {
+	return cmp.Or(op.ScheduleID, config.DefaultScheduleID(a.project, op.WorkflowID))
+}
+
 // remove deletes one schedule if it is ours.
 func (a *Activities) remove(ctx context.Context, op Operation) (outcome, *Problem, error) {
-	id := ScheduleID(a.project, op.WorkflowID)
-	actual, _, err := a.server.current(ctx, a.project, id)
+	id := a.scheduleIDOf(op)
+	actual, _, err := a.server.current(ctx, id)
 	if err == nil {
-		if actual.Missing || !actual.Owned {
+		if actual.Missing || actual.Owner.Project != a.project {
 			return unchanged, nil, nil
 		}
 		err = a.server.delete(ctx, id)

@@ -267,7 +267,7 @@ func TestUpsertPauses(t *testing.T) {
 			}
 		})
 		a := f.activities(t, p)
-		_, err := runBatch(newEnv(), a, a.Upsert, batchInput(t, p))
+		_, err := runBatch(newEnv(), a.Upsert, batchInput(t, p))
 		requireRetryable(t, err)
 		assert.ErrorContains(t, err, "somebody else changed it")
 	})

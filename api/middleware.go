@@ -62,6 +62,9 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			err = errors.Join(errClientGone, err)
 		}
 		s.log(c, known, start, err)
+		if s.tell != nil && !isProbe(c) {
+			s.tell(c.Request().Method, routeOf(known), c.Response().Status, time.Since(start))
+		}
 		return nil
 	}
 }
@@ -117,7 +120,7 @@ func (s *Server) log(c echo.Context, known *call, start time.Time, err error) {
 	switch {
 	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
 		level = slog.LevelError
-	case known.operation != nil && strings.HasSuffix(known.operation.path, "z"):
+	case isProbe(c):
 		level = slog.LevelDebug // probes come every few seconds
 	case errors.Is(err, errClientGone):
 		level = slog.LevelInfo
@@ -156,7 +159,21 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-func isProbe(c echo.Context) bool { return c.Path() == "/healthz" || c.Path() == "/readyz" }
+// isProbe is true for what machines ask every few seconds, without a key.
+func isProbe(c echo.Context) bool {
+	return c.Path() == "/healthz" || c.Path() == "/readyz" || c.Path() == metricsPath
+}
+
+// metricsPath is where Prometheus looks.
+const metricsPath = "/metrics"
+
+// routeOf is the operation's path; other for paths that are none of ours, of which there is no end.
+func routeOf(known *call) string {
+	if known.operation == nil {
+		return "other"
+	}
+	return known.operation.path
+}
 
 // admit authenticates, counts and authorizes. Requests without a principal, refused ones too, count for
 // the address that they come from.

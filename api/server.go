@@ -41,6 +41,9 @@ type Options struct {
 	Settings config.Settings
 	// Logger is told every request. Required.
 	Logger *slog.Logger
+	// Metrics answers GET /metrics; Observe is told each answer, with its route's template. Both optional.
+	Metrics http.Handler
+	Observe func(method, route string, code int, took time.Duration)
 	// RequestTimeout ends the handling of one request, the Manager's calls included, with a 503. Default
 	// 10 s, at most 20 s.
 	RequestTimeout time.Duration
@@ -60,6 +63,8 @@ type Server struct {
 	crossOrigin *http.CrossOriginProtection
 	logger      *slog.Logger
 	close       context.CancelFunc
+	metrics     http.Handler
+	tell        func(method, route string, code int, took time.Duration)
 
 	requestTimeout time.Duration
 }
@@ -95,7 +100,7 @@ func New(options Options) (*Server, error) {
 	s := &Server{
 		operations: known, auth: auth, limiter: newLimiter(settings.RateLimit, options.Now), proxies: trusted,
 		crossOrigin: http.NewCrossOriginProtection(), logger: options.Logger, close: cancel,
-		requestTimeout: options.RequestTimeout,
+		requestTimeout: options.RequestTimeout, metrics: options.Metrics, tell: options.Observe,
 	}
 	s.echo = s.routes(&handlers{
 		manager: options.Manager, ready: &readiness{check: options.Ready, logger: options.Logger}, logger: options.Logger,
@@ -126,6 +131,9 @@ func (s *Server) routes(h *handlers) *echo.Echo {
 	router := headRouter{e}
 	RegisterHandlers(router, h)
 	router.GET(docsPath+"/:file", getDocsFile)
+	if s.metrics != nil {
+		router.GET(metricsPath, echo.WrapHandler(s.metrics))
+	}
 	return e
 }
 

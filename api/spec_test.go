@@ -24,6 +24,7 @@ func TestSchemasAreTheTypes(t *testing.T) {
 		"WriteResult": manager.WriteResult{}, "RunInfo": manager.RunInfo{}, "RunsResult": manager.RunsResult{},
 		"Difference": activities.Difference{}, "Schedule": config.Schedule{},
 		"Status": workflows.Status{}, "Outcome": workflows.Outcome{}, "Options": workflows.Options{}, "Pass": workflows.Pass{},
+		"Blocked": workflows.Blocked{}, "Correction": workflows.Correction{}, "Audit": workflows.Audit{},
 		"Refused": workflows.Refused{}, "Counts": activities.Counts{}, "ScheduleProblem": activities.Problem{},
 	} {
 		t.Run("Should describe every field of "+schema, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 // addAPIFlags defines the flags of the API's settings.
 func addAPIFlags(flags *pflag.FlagSet, d Settings) {
 	flags.String("listen", d.Listen, "host:port of the API; without keys or JWTs only loopback")
+	flags.String("metrics-listen", d.MetricsListen, "host:port of its own for /metrics, which the API serves too")
 	flags.Int("rate-limit", d.RateLimit, "requests a minute that a client of the API may send (0: no limit)")
 	flags.StringSlice("trusted-proxies", nil, "addresses and ranges whose X-Forwarded-For names the client")
 	flags.StringSlice("api-keys", nil, "keys that the API accepts, each as name:sha256:scope+scope (schedules api-key new)")
@@ -117,6 +118,9 @@ func (s Settings) ValidateAPI() error {
 	var problems []error
 	if _, port, err := net.SplitHostPort(s.Listen); err != nil || port == "" {
 		problems = append(problems, fmt.Errorf("listen %q: write host:port, such as 127.0.0.1:8080", s.Listen))
+	}
+	if _, port, err := net.SplitHostPort(s.MetricsListen); s.MetricsListen != "" && (err != nil || port == "") {
+		problems = append(problems, fmt.Errorf("metrics_listen %q: write host:port, such as 127.0.0.1:9090", s.MetricsListen))
 	}
 	if s.RateLimit < 0 {
 		problems = append(problems, fmt.Errorf("rate_limit %d: use 0 (no limit) or more requests a minute", s.RateLimit))

@@ -46,6 +46,8 @@ type Settings struct {
 	API    bool `koanf:"api"`
 	// Listen is the API's host:port. Without API keys and JWTs it must be loopback.
 	Listen string `koanf:"listen"`
+	// MetricsListen is a host:port of its own for /metrics; empty: only with the API.
+	MetricsListen string `koanf:"metrics_listen"`
 	// RateLimit is how many requests a minute a client of the API may send. 0: no limit.
 	RateLimit int `koanf:"rate_limit"`
 	// TrustedProxies are the addresses and ranges whose X-Forwarded-For names the client.

@@ -158,7 +158,7 @@ func (r *running) schedules(n int) map[string]activities.Listed {
 	s := activities.NewServer(r.client.WorkflowService(), r.namespace, "test", rate.NewLimiter(100, 10))
 	byID := map[string]activities.Listed{}
 	eventually(r.t, func() string { return fmt.Sprintf("%d schedules listed, not %d", n, len(byID)) }, func() bool {
-		entries, err := s.List(context.Background(), r.project, nil)
+		entries, err := s.List(context.Background(), activities.Scope{Project: r.project})
 		require.NoError(r.t, err)
 		clear(byID)
 		for _, entry := range entries {
@@ -171,7 +171,7 @@ func (r *running) schedules(n int) map[string]activities.Listed {
 
 func (r *running) describe(workflowID string) *client.ScheduleDescription {
 	r.t.Helper()
-	handle := r.client.ScheduleClient().GetHandle(context.Background(), activities.ScheduleID(r.project, workflowID))
+	handle := r.client.ScheduleClient().GetHandle(context.Background(), config.DefaultScheduleID(r.project, workflowID))
 	description, err := handle.Describe(context.Background())
 	require.NoError(r.t, err)
 	return description

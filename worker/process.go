@@ -40,6 +40,8 @@ type Options struct {
 	Server   *activities.Server
 	Settings config.Settings
 	Logger   *slog.Logger
+	// Observer is told the passes that run in this process. Optional.
+	Observer workflows.Observer
 	// OnRevision is told each project that takes effect, the first one too. Optional.
 	OnRevision func(*config.Project)
 }
@@ -66,7 +68,7 @@ func NewServer(c client.Client, namespace, project string, settings config.Setti
 func Run(ctx context.Context, options Options, project *config.Project, reload <-chan struct{}) error {
 	p := &process{Options: options}
 	if options.Settings.Worker {
-		reconciler := newReconcilerWorker(options.Client, activities.NewRuntime(options.Server, project.Name), project.Name)
+		reconciler := newReconcilerWorker(options, project.Name)
 		if err := reconciler.Start(); err != nil {
 			return fmt.Errorf("start the worker of queue %s: %w", workflows.TaskQueue(project.Name), err)
 		}
@@ -203,6 +205,8 @@ func (p *process) tell(ctx context.Context, project *config.Project) error {
 		Options: &workflows.Options{
 			ResyncInterval:  config.Duration(p.Settings.ResyncInterval),
 			MaxPrunePercent: p.Settings.MaxPrune,
+			Drift:           p.Settings.Drift,
+			AuditInterval:   config.Duration(p.Settings.AuditInterval),
 		},
 	}
 	err := until(ctx, tellEvery, func(ctx context.Context) error {
@@ -221,13 +225,17 @@ func (p *process) tell(ctx context.Context, project *config.Project) error {
 // SignalReload sends a reload to the project's reconciler, which it starts where there is none.
 func SignalReload(ctx context.Context, c client.Client, project string, message workflows.Reload) error {
 	_, err := c.SignalWithStartWorkflow(ctx, workflows.ReconcilerID(project), workflows.SignalReload, message,
-		client.StartWorkflowOptions{
-			TaskQueue:             workflows.TaskQueue(project),
-			WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-			StaticSummary:         fmt.Sprintf("Keeps the schedules of project %s equal to its YAML", project),
-			Memo:                  map[string]any{"project": project},
-		}, workflows.ReconcilerType, workflows.Input{Project: project})
+		reconcilerOptions(project), workflows.ReconcilerType, workflows.Input{Project: project})
 	return err
+}
+
+func reconcilerOptions(project string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		TaskQueue:             workflows.TaskQueue(project),
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		StaticSummary:         fmt.Sprintf("Keeps the schedules of project %s equal to its YAML", project),
+		Memo:                  map[string]any{"project": project},
+	}
 }
 
 // supervise brings the reconciler back if somebody ended it.
@@ -250,13 +258,14 @@ func (p *process) supervise(ctx context.Context) error {
 	return p.tell(ctx, p.project)
 }
 
-func newReconcilerWorker(c client.Client, runtime *activities.Runtime, project string) sdkworker.Worker {
-	w := sdkworker.New(c, workflows.TaskQueue(project), sdkworker.Options{
+func newReconcilerWorker(options Options, project string) sdkworker.Worker {
+	runtime := activities.NewRuntime(options.Server, project)
+	w := sdkworker.New(options.Client, workflows.TaskQueue(project), sdkworker.Options{
 		WorkerStopTimeout:                stopTimeout,
 		MaxConcurrentWorkflowTaskPollers: reconcilerPollers,
 		DisableRegistrationAliasing:      true,
 	})
-	w.RegisterWorkflowWithOptions(workflows.Reconciler, workflow.RegisterOptions{Name: workflows.ReconcilerType})
+	w.RegisterWorkflowWithOptions(workflows.Observed(options.Observer), workflow.RegisterOptions{Name: workflows.ReconcilerType})
 	w.RegisterActivityWithOptions(runtime.Override, activity.RegisterOptions{Name: "Override"})
 	w.RegisterActivityWithOptions(runtime.Run, activity.RegisterOptions{Name: "Run"})
 	return w
@@ -275,6 +284,7 @@ func (p *process) startRevision(project *config.Project) (sdkworker.Worker, erro
 	w.RegisterActivityWithOptions(a.Diff, activity.RegisterOptions{Name: "Diff"})
 	w.RegisterActivityWithOptions(a.Upsert, activity.RegisterOptions{Name: "Upsert"})
 	w.RegisterActivityWithOptions(a.Delete, activity.RegisterOptions{Name: "Delete"})
+	w.RegisterActivityWithOptions(a.Audit, activity.RegisterOptions{Name: "Audit"})
 	if err := w.Start(); err != nil {
 		return nil, fmt.Errorf("start the worker of queue %s: %w", queue, err)
 	}

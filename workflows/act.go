@@ -22,6 +22,9 @@ const (
 	actTimeout = 40 * time.Second
 )
 
+// notOwned says why nothing is done to a schedule.
+const notOwned = "a schedule with this ID exists and is not owned by this project"
+
 // expiredActor signs the reverts that expiry makes.
 const expiredActor = "expiry"
 
@@ -58,7 +61,7 @@ func (r *reconciler) override(ctx workflow.Context, o Override, replaced ActiveO
 		return
 	}
 	result, err := r.change(ctx, activities.OverrideInput{
-		RequestID: o.RequestID, WorkflowID: o.WorkflowID, Action: o.Action, Lead: lead,
+		RequestID: o.RequestID, WorkflowID: o.WorkflowID, ScheduleID: r.scheduleID(o.WorkflowID), Action: o.Action, Lead: lead,
 	})
 	r.settleOverride(o, replaced, result, err, workflow.Now(ctx))
 }
@@ -71,7 +74,7 @@ func (r *reconciler) settleOverride(
 	case err != nil:
 		r.fail(o, replaced, FailureRefused, rootMessage(err), now)
 	case result.NotOwned:
-		r.fail(o, replaced, FailureConflict, "a schedule with this ID exists and is not owned by this project", now)
+		r.fail(o, replaced, FailureConflict, notOwned, now)
 	case result.Missing && o.Action == ActionDelete && replaced.Action == ActionDelete:
 		r.applied(o, now)
 	case result.Missing && (r.passing || r.PassDue):
@@ -107,22 +110,22 @@ func (r *reconciler) fail(o Override, replaced ActiveOverride, reason FailureRea
 	r.settle(o.RequestID, OutcomeFailed, reason, message, now)
 }
 
-// revert goes back to the YAML. Where that takes the YAML itself (the schedule was deleted, or its note
-// was replaced), a pass does it.
+// revert goes back to the YAML. Where that takes the YAML itself (the schedule was deleted, changed by hand,
+// or its note was replaced), a pass does it.
 func (r *reconciler) revert(ctx workflow.Context, o Override, replaced ActiveOverride) {
-	if replaced.Action == ActionDelete {
+	if replaced.Action == ActionDelete || slices.Contains(r.Suspects, o.WorkflowID) {
 		r.revertByPass(o)
 		return
 	}
 	result, err := r.change(ctx, activities.OverrideInput{
-		RequestID: o.RequestID, WorkflowID: o.WorkflowID, Action: ActionRevert,
+		RequestID: o.RequestID, WorkflowID: o.WorkflowID, ScheduleID: r.scheduleID(o.WorkflowID), Action: ActionRevert,
 	})
 	now := workflow.Now(ctx)
 	switch {
 	case err != nil:
 		r.settle(o.RequestID, OutcomeFailed, FailureRefused, rootMessage(err), now)
 	case result.NotOwned:
-		r.settle(o.RequestID, OutcomeFailed, FailureConflict, "a schedule with this ID exists and is not owned by this project", now)
+		r.settle(o.RequestID, OutcomeFailed, FailureConflict, notOwned, now)
 	case result.Missing || !result.GitKnown:
 		r.revertByPass(o)
 	default:
@@ -160,7 +163,9 @@ func (r *reconciler) repeat(ctx workflow.Context, active ActiveOverride) {
 
 // startRuns starts runs.
 func (r *reconciler) startRuns(ctx workflow.Context, m Run) {
-	in := activities.RunInput{RequestID: m.RequestID, WorkflowID: m.WorkflowID, OverlapPolicy: m.OverlapPolicy}
+	in := activities.RunInput{
+		RequestID: m.RequestID, WorkflowID: m.WorkflowID, ScheduleID: r.scheduleID(m.WorkflowID), OverlapPolicy: m.OverlapPolicy,
+	}
 	if m.Action == ActionBackfill {
 		in.StartAt, in.EndAt = m.StartAt, m.EndAt
 		in.OverlapPolicy = cmp.Or(m.OverlapPolicy, config.OverlapBufferAll)
@@ -172,7 +177,7 @@ func (r *reconciler) startRuns(ctx workflow.Context, m Run) {
 	case err != nil:
 		r.settle(m.RequestID, OutcomeFailed, FailureRefused, rootMessage(err), now)
 	case result.NotOwned:
-		r.settle(m.RequestID, OutcomeFailed, FailureConflict, "a schedule with this ID exists and is not owned by this project", now)
+		r.settle(m.RequestID, OutcomeFailed, FailureConflict, notOwned, now)
 	case result.Missing:
 		r.settle(m.RequestID, OutcomeFailed, FailureNotFound, fmt.Sprintf("there is no schedule of workflow %s", m.WorkflowID), now)
 	default:

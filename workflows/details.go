@@ -34,6 +34,15 @@ func details(s Status, overrides []ActiveOverride) string {
 			p.Created, p.Updated, p.Deleted, p.FinishedAt.Sub(p.StartedAt).Round(time.Millisecond),
 			p.FinishedAt.UTC().Format(time.RFC3339))
 	}
+	if a := s.LastAudit; a != nil {
+		fmt.Fprintf(&b, "| last audit | %d schedules, %d changed by hand; ended %s |\n",
+			a.Checked, a.Drifted, a.FinishedAt.UTC().Format(time.RFC3339))
+	}
+	if n := len(s.Corrections); n > 0 {
+		last := s.Corrections[n-1]
+		fmt.Fprintf(&b, "| last hand edit put back | %s: %s; %s |\n", last.WorkflowID, strings.Join(last.Fields, ", "),
+			last.At.UTC().Format(time.RFC3339))
+	}
 	if s.Refused != nil {
 		fmt.Fprintf(&b, "| refused reload | %s |\n", s.Refused.Message)
 	}

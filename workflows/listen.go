@@ -22,10 +22,13 @@ func (r *reconciler) listen(ctx workflow.Context) {
 		}
 	})
 	workflow.Go(ctx, r.expire)
+	if workflow.GetVersion(ctx, changeAudit, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		workflow.Go(ctx, r.audits)
+	}
 }
 
 func (r *reconciler) hasMessage() bool {
-	return r.reloads.Len()+r.overrides.Len()+r.runs.Len()+r.resyncs.Len() > 0
+	return r.reloads.Len()+r.overrides.Len()+r.runs.Len()+r.resyncs.Len()+r.renames.Len() > 0
 }
 
 // drain takes over every message that has arrived. One that it missed would be lost with this run.
@@ -37,6 +40,7 @@ func (r *reconciler) drain(ctx workflow.Context) {
 			raw = converter.RawValue{}
 		}
 	}
+	drainOne(r.renames, r.onRename)
 	drainOne(r.reloads, r.onReload)
 	drainOne(r.overrides, r.onOverride)
 	drainOne(r.runs, r.onRun)
@@ -74,6 +78,10 @@ func (r *reconciler) onReload(ctx workflow.Context, raw converter.RawValue) {
 			return
 		}
 	}
+	if r.Status.RenamedTo != "" {
+		r.settle(message.RequestID, OutcomeFailed, FailureConflict, r.suspended(), workflow.Now(ctx))
+		return
+	}
 	if refusal := r.refuse(message, workflow.Now(ctx)); refusal != "" {
 		r.settle(message.RequestID, OutcomeFailed, FailureConflict, refusal, workflow.Now(ctx))
 		return
@@ -81,9 +89,10 @@ func (r *reconciler) onReload(ctx workflow.Context, raw converter.RawValue) {
 	if message.RequestID != "" {
 		r.Waiting = append(r.Waiting, message.RequestID)
 	}
-	if r.reload(message) && r.stopPass != nil {
-		r.stopPass()
+	if !r.reload(message) {
+		return
 	}
+	r.stop()
 }
 
 // onOverride accepts an override; a bad one becomes a failed outcome.
@@ -95,6 +104,10 @@ func (r *reconciler) onOverride(ctx workflow.Context, raw converter.RawValue) {
 	}
 	message.RequestID = cmp.Or(message.RequestID, fmt.Sprintf("signal-%d", r.nextSeq()))
 	if r.known(ctx, message.RequestID, message.WorkflowID, string(message.Action), problem) {
+		return
+	}
+	if reason := r.suspended(); reason != "" {
+		r.settle(message.RequestID, OutcomeFailed, FailureConflict, reason, workflow.Now(ctx))
 		return
 	}
 	r.takeOverride(ctx, message)
@@ -124,6 +137,10 @@ func (r *reconciler) onRun(ctx workflow.Context, raw converter.RawValue) {
 	}
 	message.RequestID = cmp.Or(message.RequestID, fmt.Sprintf("signal-%d", r.nextSeq()))
 	if r.known(ctx, message.RequestID, message.WorkflowID, string(message.Action), problem) {
+		return
+	}
+	if reason := r.suspended(); reason != "" {
+		r.settle(message.RequestID, OutcomeFailed, FailureConflict, reason, workflow.Now(ctx))
 		return
 	}
 	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) { r.startRuns(ctx, message) })

@@ -14,6 +14,7 @@ const (
 
 	SignalReload = "reload"
 	SignalResync = "resync"
+	SignalRename = "rename"
 	QueryStatus  = "status"
 )
 
@@ -45,7 +46,7 @@ type Reload struct {
 	// Generation orders deploys: one lower than the current is refused. Zero means no order.
 	Generation int64 `json:"generation,omitempty"`
 	// Force takes a lower generation, and treats the current revision as a new one: pauses are
-	// reverted to the YAML.
+	// reverted to the YAML, and hand edits put back.
 	Force bool `json:"force,omitempty"`
 	// Prune allows this reload to delete more schedules than the prune guard does.
 	Prune bool `json:"prune,omitempty"`
@@ -62,12 +63,20 @@ type Options struct {
 	// MaxPrunePercent is the share of the owned schedules that a reload may delete. At least
 	// minPrune may always be. Default 30.
 	MaxPrunePercent int `json:"max_prune_percent,omitempty"`
+	// Drift says what becomes of hand edits. Default DriftReport.
+	Drift DriftMode `json:"drift,omitempty"`
+	// AuditInterval is the time between looks at every field of every schedule. Default 1 h.
+	AuditInterval config.Duration `json:"audit_interval,omitempty"`
 }
+
+// DriftMode says what becomes of hand edits.
+type DriftMode = config.DriftMode
 
 // The defaults of Options, and how many schedules any reload may delete.
 const (
 	DefaultResyncInterval  = time.Minute
 	DefaultMaxPrunePercent = 30
+	DefaultAuditInterval   = time.Hour
 	minPrune               = 5
 )
 
@@ -87,6 +96,10 @@ const (
 	PhaseBlocked Phase = "blocked"
 	// PhaseNoWorker says that no worker has the revision, so nothing was changed.
 	PhaseNoWorker Phase = "no_worker"
+	// PhaseRenaming says that the schedules of the project's former name are being moved here.
+	PhaseRenaming Phase = "renaming"
+	// PhaseRenamed says that the project has another name now: this reconciler does nothing any more.
+	PhaseRenamed Phase = "renamed"
 )
 
 // Status answers the status query.
@@ -106,6 +119,19 @@ type Status struct {
 	// Problems are at most activities.MaxProblems; ProblemCount counts all.
 	Problems     []activities.Problem `json:"problems,omitempty"`
 	ProblemCount int                  `json:"problem_count,omitempty"`
+	// ProblemKinds counts them by kind.
+	ProblemKinds map[activities.ProblemKind]int `json:"problem_kinds,omitempty"`
+	// LastInSync is when a pass last ended with everything as the YAML says.
+	LastInSync time.Time `json:"last_in_sync,omitzero"`
+	// Blocked is what the prune guard holds back, where Phase is PhaseBlocked.
+	Blocked *Blocked `json:"blocked,omitempty"`
+	// Corrections are the last hand edits that were put back, the latest last; at most 20.
+	Corrections []Correction `json:"corrections,omitempty"`
+	// LastAudit is the last look at every field of every schedule that ended.
+	LastAudit *Audit `json:"last_audit,omitempty"`
+	// RenamingFrom is the former name whose schedules are being moved here, RenamedTo the new name.
+	RenamingFrom string `json:"renaming_from,omitempty"`
+	RenamedTo    string `json:"renamed_to,omitempty"`
 	// Refused is the last reload that the generation fence refused.
 	Refused *Refused `json:"refused,omitempty"`
 	// NextResync is when the next pass starts by itself.
@@ -123,6 +149,18 @@ func (s Status) InSync(revision string) bool {
 	return s.Phase == PhaseInSync && s.Applied == revision
 }
 
+// NextKind is the kind of pass that a reload with the given revision would make now.
+func (s Status) NextKind(revision string, force bool) activities.PassKind {
+	switch {
+	case s.Applied == "":
+		return activities.PassStart
+	case force, s.Revision != revision, s.Applied != revision:
+		return activities.PassReload
+	default:
+		return activities.PassResync
+	}
+}
+
 // Pass is one comparison of desired and actual state with the changes that followed.
 type Pass struct {
 	Kind       activities.PassKind `json:"kind"`
@@ -132,6 +170,39 @@ type Pass struct {
 	Created    int                 `json:"created"`
 	Updated    int                 `json:"updated"`
 	Deleted    int                 `json:"deleted"`
+	// Corrected is how many of the updates put a hand edit back, Adopted how many took a schedule over.
+	Corrected int `json:"corrected,omitempty"`
+	Adopted   int `json:"adopted,omitempty"`
+}
+
+// Blocked is a plan that deletes more than the prune guard allows.
+type Blocked struct {
+	Delete  int `json:"delete"`
+	Owned   int `json:"owned"`
+	Allowed int `json:"allowed"`
+	// WorkflowIDs are the first of those to delete, at most 20.
+	WorkflowIDs []string `json:"workflow_ids"`
+}
+
+// Correction is a hand edit that was put back.
+type Correction struct {
+	WorkflowID string    `json:"workflow_id"`
+	Fields     []string  `json:"fields"`
+	At         time.Time `json:"at"`
+}
+
+// Audit is a look at every field of every schedule.
+type Audit struct {
+	Revision   string    `json:"revision"`
+	FinishedAt time.Time `json:"finished_at"`
+	// Checked is how many schedules it described, Drifted how many of them were changed by hand.
+	Checked int `json:"checked"`
+	Drifted int `json:"drifted"`
+	// The sums of Temporal's own counters: runs that came too late for their catchup window, that the overlap
+	// policy skipped, and that a full buffer dropped.
+	MissedRuns  int64 `json:"missed_runs,omitempty"`
+	SkippedRuns int64 `json:"skipped_runs,omitempty"`
+	DroppedRuns int64 `json:"dropped_runs,omitempty"`
 }
 
 // Refused is a reload that was not taken over.

@@ -194,6 +194,9 @@ func (s *State) filter(operations []activities.Operation) []activities.Operation
 // nextExpiry is the earliest time at which an override ends by itself; zero for none.
 func (s *State) nextExpiry() time.Time {
 	var next time.Time
+	if s.suspended() != "" {
+		return next
+	}
 	for _, o := range s.Overrides {
 		if !o.ExpiresAt.IsZero() && (next.IsZero() || o.ExpiresAt.Before(next)) {
 			next = o.ExpiresAt

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -33,11 +32,13 @@ const (
 func (r *reconciler) pass(ctx workflow.Context) {
 	pass := &Pass{Kind: r.passKind(), Revision: r.Status.Revision, StartedAt: workflow.Now(ctx)}
 	reload, prune := r.Reload, r.Prune
+	phase, message := r.Status.Phase, r.Status.Message
 	r.Passes++
 	// What a message asks for from here on is for the next pass.
 	r.PassDue, r.Reload, r.Prune = false, false, false
-	r.Status.Phase, r.Status.Message = PhaseReconciling, ""
+	r.Status.Phase, r.Status.Message, r.Status.Blocked = PhaseReconciling, "", nil
 	r.publish(ctx)
+	r.observe(ctx, func(o Observer) { o.PassStarted(r.project) })
 	logger := workflow.GetLogger(ctx)
 	logger.Info("pass started", "project", r.project, "kind", pass.Kind, "revision", pass.Revision)
 
@@ -52,6 +53,7 @@ func (r *reconciler) pass(ctx workflow.Context) {
 	now := workflow.Now(ctx)
 	pass.FinishedAt = now
 	r.Status.LastPass = pass
+	defer r.observe(ctx, func(o Observer) { o.PassEnded(r.project, r.Status.Phase, now.Sub(pass.StartedAt)) })
 	r.scheduleResync(now, pass.changed() > 0)
 	if r.Status.Revision != pass.Revision {
 		r.Waiting = append(waiting, r.Waiting...)
@@ -60,6 +62,9 @@ func (r *reconciler) pass(ctx workflow.Context) {
 	r.Status.Counts.Owned += pass.Created - pass.Deleted
 	if err == nil {
 		r.Status.Applied = pass.Revision
+		if pass.Kind != activities.PassResync || r.NextAudit.IsZero() {
+			r.auditNow(now)
+		}
 	} else {
 		r.Reload = r.Reload || reload
 		r.Prune = r.Prune || prune
@@ -69,6 +74,18 @@ func (r *reconciler) pass(ctx workflow.Context) {
 	logger.Info("pass finished", "project", r.project, "kind", pass.Kind, "revision", pass.Revision,
 		"phase", r.Status.Phase, "message", r.Status.Message, "problems", r.Status.ProblemCount,
 		"created", pass.Created, "updated", pass.Updated, "deleted", pass.Deleted, "desired", r.Status.Counts.Desired)
+	// Once for each change: a resync that finds what the pass before found is no news.
+	if r.Status.Phase != PhaseInSync && (r.Status.Phase != phase || r.Status.Message != message) {
+		logger.Warn("not in sync", "project", r.project, "revision", pass.Revision, "phase", r.Status.Phase,
+			"message", r.Status.Message)
+	}
+}
+
+// observe tells the observer, where there is one and this is no replay.
+func (r *reconciler) observe(ctx workflow.Context, tell func(Observer)) {
+	if r.observer != nil && !workflow.IsReplaying(ctx) {
+		tell(r.observer)
+	}
 }
 
 // answerReloads tells those who asked for a reload how its pass ended.
@@ -84,11 +101,11 @@ func (r *reconciler) answerReloads(waiting []string, now time.Time) {
 
 // conclude turns the end of a pass into a phase and a message.
 func (r *reconciler) conclude(err error) {
-	var blocked blockedError
+	var blocked *Blocked
 	var timeout *temporal.TimeoutError
 	switch {
 	case errors.As(err, &blocked):
-		r.Status.Phase, r.Status.Message = PhaseBlocked, blocked.Error()
+		r.Status.Phase, r.Status.Message, r.Status.Blocked = PhaseBlocked, blocked.Error(), blocked
 	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
 		r.Status.Phase = PhaseNoWorker
 		r.Status.Message = fmt.Sprintf("no worker has revision %s, nothing was changed: start `schedules serve` with it",
@@ -100,7 +117,17 @@ func (r *reconciler) conclude(err error) {
 		r.Status.Message = fmt.Sprintf("%d of %d schedules are not as the YAML says",
 			r.Status.ProblemCount, r.Status.Counts.Desired)
 	default:
-		r.Status.Phase = PhaseInSync
+		r.Status.Phase, r.Status.LastInSync = PhaseInSync, r.Status.LastPass.FinishedAt
+	}
+}
+
+// countKinds adds problems that a batch met.
+func countKinds(s *Status, problems []activities.Problem) {
+	if s.ProblemKinds == nil && len(problems) > 0 {
+		s.ProblemKinds = map[activities.ProblemKind]int{}
+	}
+	for _, problem := range problems {
+		s.ProblemKinds[problem.Kind]++
 	}
 }
 
@@ -108,6 +135,7 @@ func (r *reconciler) conclude(err error) {
 func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool, reverts []PendingRevert) error {
 	after := ""
 	for {
+		audit := r.Status.LastAudit
 		diff, err := r.diff(ctx, pass, after, reverts)
 		if err != nil {
 			return err
@@ -115,8 +143,13 @@ func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool, rev
 		if after == "" {
 			r.Status.Counts = diff.Counts
 			r.Status.Problems, r.Status.ProblemCount = diff.Problems, diff.ProblemCount
-			if reason := r.blocked(diff.Counts, diff.Operations); reason != "" && !prune {
-				return blockedError(reason)
+			r.Status.ProblemKinds = diff.ProblemKinds
+			if r.Status.LastAudit != audit { // it ended meanwhile: this plan did not know its suspects
+				diff.Drifted = slices.Concat(diff.Drifted, r.Suspects)
+			}
+			r.OtherIDs, r.Suspects = diff.OtherIDs, diff.Drifted
+			if blocked := r.blocked(diff.Counts, diff.Operations); blocked != nil && !prune {
+				return blocked
 			}
 			r.endByReload(pass.Kind, workflow.Now(ctx))
 		}
@@ -130,16 +163,11 @@ func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool, rev
 	}
 }
 
-// blockedError is the prune guard's refusal.
-type blockedError string
-
-func (e blockedError) Error() string { return string(e) }
-
 func (r *reconciler) diff(ctx workflow.Context, pass *Pass, after string, reverts []PendingRevert) (activities.DiffResult, error) {
 	in := activities.DiffInput{
 		Project: r.project, Revision: pass.Revision, Kind: pass.Kind, After: after,
 		Pass: strconv.FormatInt(r.Passes, 10), Recent: r.recent(workflow.Now(ctx)),
-		Overrides: actions(r.surviving(pass.Kind)),
+		Overrides: actions(r.surviving(pass.Kind)), Suspects: r.Suspects, Correct: r.corrects(), Also: r.also(),
 	}
 	for _, revert := range reverts {
 		in.Reverts = append(in.Reverts, revert.WorkflowID)
@@ -220,11 +248,34 @@ func (r *reconciler) applyBatch(ctx workflow.Context, pass *Pass, operations []a
 	room := max(0, activities.MaxProblems-len(r.Status.Problems))
 	r.Status.Problems = append(r.Status.Problems, result.Problems[:min(room, len(result.Problems))]...)
 	r.Status.ProblemCount += len(result.Problems)
+	countKinds(&r.Status, result.Problems)
 	if err == nil {
 		r.wrote(operations, result.Problems, workflow.Now(ctx))
+		r.tell(ctx, pass, operations, result.Problems)
 	}
 	r.again(ctx, operations, since)
 	return err
+}
+
+// tell counts, remembers and logs what was special about a batch's operations.
+func (r *reconciler) tell(ctx workflow.Context, pass *Pass, operations []activities.Operation, problems []activities.Problem) {
+	failed := workflowIDs(problems)
+	for _, op := range operations {
+		if failed[op.WorkflowID] {
+			continue
+		}
+		if op.Adopts {
+			pass.Adopted++
+			workflow.GetLogger(ctx).Info("schedule adopted", "project", r.project, "revision", pass.Revision,
+				"workflow_id", op.WorkflowID)
+		}
+		if len(op.Corrects) > 0 {
+			pass.Corrected++
+			r.corrected(op, workflow.Now(ctx))
+			workflow.GetLogger(ctx).Warn("hand edit put back", "project", r.project, "revision", pass.Revision,
+				"workflow_id", op.WorkflowID, "fields", op.Corrects)
+		}
+	}
 }
 
 // afterPass settles what waited for the pass: reverts, and overrides of schedules that it was to create.
@@ -276,5 +327,3 @@ func rootMessage(err error) string {
 	}
 	return err.Error()
 }
-
-func joinComma(names []string) string { return strings.Join(names, ", ") }

@@ -3,6 +3,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -18,12 +19,26 @@ const maxHistory = 10_000
 
 // Reconciler keeps one project's schedules equal to its YAML until it is cancelled. It fails only
 // where its input names no project.
-func Reconciler(ctx workflow.Context, in Input) error {
+func Reconciler(ctx workflow.Context, in Input) error { return reconcile(ctx, in, nil) }
+
+// Observer is told what happens in this process, each thing once: not when history is replayed.
+type Observer interface {
+	PassStarted(project string)
+	PassEnded(project string, phase Phase, took time.Duration)
+}
+
+// Observed is the Reconciler of a process that wants to know what happens in it.
+func Observed(observer Observer) func(workflow.Context, Input) error {
+	return func(ctx workflow.Context, in Input) error { return reconcile(ctx, in, observer) }
+}
+
+func reconcile(ctx workflow.Context, in Input, observer Observer) error {
 	if in.Project == "" {
 		return temporal.NewNonRetryableApplicationError(
 			`the input names no project: start it with {"project":"<name>"}`, "NoProject", nil)
 	}
 	r := newReconciler(in)
+	r.observer = observer
 	if err := r.setup(ctx); err != nil {
 		return err
 	}
@@ -39,6 +54,9 @@ type reconciler struct {
 	resyncs    workflow.ReceiveChannel
 	overrides  workflow.ReceiveChannel
 	runs       workflow.ReceiveChannel
+	renames    workflow.ReceiveChannel
+	// observer may be nil.
+	observer Observer
 	// turns give the requests for one workflow their order; acting counts those under way.
 	turns  map[string]workflow.Mutex
 	acting int
@@ -46,12 +64,20 @@ type reconciler struct {
 	passing bool
 	// stopPass ends the pass under way, because another revision takes over.
 	stopPass workflow.CancelFunc
+	// stopAudit ends the audit under way; nil where there is none. staleAudit is true where another was asked
+	// for since.
+	stopAudit  workflow.CancelFunc
+	staleAudit bool
 }
 
 func newReconciler(in Input) *reconciler {
 	r := &reconciler{project: in.Project, State: newState(in.Project), turns: map[string]workflow.Mutex{}}
 	if in.State != nil {
+		options := r.Status.Options
 		r.State = *in.State
+		// A run of older code did not know all options.
+		r.Status.Options.Drift = cmp.Or(r.Status.Options.Drift, options.Drift)
+		r.Status.Options.AuditInterval = cmp.Or(r.Status.Options.AuditInterval, options.AuditInterval)
 	}
 	return r
 }
@@ -74,6 +100,9 @@ func (r *reconciler) setup(ctx workflow.Context) error {
 	})
 	r.runs = workflow.GetSignalChannelWithOptions(ctx, SignalRun, workflow.SignalChannelOptions{
 		Description: `Start runs: {"workflow_id":"…","action":"trigger"}, or "backfill" with start_at and end_at.`,
+	})
+	r.renames = workflow.GetSignalChannelWithOptions(ctx, SignalRename, workflow.SignalChannelOptions{
+		Description: "Sent by `schedules rename-project`, which also moves the schedules.",
 	})
 	r.listen(ctx)
 	return nil
@@ -106,6 +135,9 @@ func (r *reconciler) run(ctx workflow.Context) error {
 				return err
 			}
 			if !r.passDue() {
+				if r.stopAudit != nil {
+					r.stopAudit() // it begins anew in the next run
+				}
 				return workflow.NewContinueAsNewError(ctx, ReconcilerType, Input{Project: r.project, State: &r.State})
 			}
 		default:
@@ -119,8 +151,20 @@ func (r *reconciler) run(ctx workflow.Context) error {
 	}
 }
 
-// passDue reports whether a pass can start: one is asked for, and there is a revision to compare with.
-func (r *reconciler) passDue() bool { return r.PassDue && r.Status.Revision != "" }
+// passDue reports whether a pass can start: one is asked for, there is a revision to compare with, and the
+// project is not being renamed.
+func (r *reconciler) passDue() bool {
+	return r.PassDue && r.Status.Revision != "" && r.suspended() == ""
+}
+
+// stop ends the pass and the audit under way.
+func (r *reconciler) stop() {
+	for _, stop := range []workflow.CancelFunc{r.stopPass, r.stopAudit} {
+		if stop != nil {
+			stop()
+		}
+	}
+}
 
 // finish takes over every message and waits until none is being worked on.
 func (r *reconciler) finish(ctx workflow.Context) error {
@@ -144,10 +188,13 @@ func (r *reconciler) historyIsLong(ctx workflow.Context) bool {
 // messages have made the history long.
 func (r *reconciler) wait(ctx workflow.Context) error {
 	asked := func() bool { return r.passDue() || r.historyIsLong(ctx) }
-	if r.Status.Revision == "" {
-		return workflow.Await(ctx, asked)
+	if r.suspended() != "" {
+		return r.waitSuspended(ctx)
 	}
-	ok, err := awaitUntil(ctx, r.Status.NextResync, "next resync", asked)
+	if r.Status.Revision == "" {
+		return workflow.Await(ctx, func() bool { return asked() || r.suspended() != "" })
+	}
+	ok, err := awaitUntil(ctx, r.Status.NextResync, "next resync", func() bool { return asked() || r.suspended() != "" })
 	if !ok {
 		r.PassDue = true
 	}

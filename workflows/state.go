@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/compozy/schedules/activities"
@@ -30,6 +31,14 @@ type State struct {
 	Reverts []PendingRevert `json:"reverts,omitempty"`
 	// Waiting are the requests of reloads that wait for a pass.
 	Waiting []string `json:"waiting,omitempty"`
+	// OtherIDs are the schedules whose ID is not the default; Suspects the workflow ids that were found changed by
+	// hand.
+	OtherIDs []activities.Ref `json:"other_ids,omitempty"`
+	Suspects []string         `json:"suspects,omitempty"`
+	// NextAudit is when the next audit is due. Correct puts hand edits back until an audit after it has
+	// ended, because a reload was forced.
+	NextAudit time.Time `json:"next_audit,omitzero"`
+	Correct   bool      `json:"correct,omitempty"`
 	// Seq counts overrides and reloads; ReloadSeq is the last reload that reverts overrides.
 	Seq       int64 `json:"seq,omitempty"`
 	ReloadSeq int64 `json:"reload_seq,omitempty"`
@@ -56,14 +65,20 @@ const (
 	// maxRecent bounds the memory of recent writes. Where more are written at once, the resync after
 	// settleAfter mends what a lagging list misled.
 	maxRecent = 2000
+	// maxBlocked and maxCorrections bound what the status names.
+	maxBlocked     = 20
+	maxCorrections = 20
 )
+
+const waitingMessage = "no worker has told a revision yet: start `schedules serve` for this project"
 
 func newState(project string) State {
 	return State{Status: Status{
 		Version: StatusVersion, Project: project, Phase: PhaseWaiting,
-		Message: "no worker has told a revision yet: start `schedules serve` for this project",
+		Message: waitingMessage,
 		Options: Options{
 			ResyncInterval: config.Duration(DefaultResyncInterval), MaxPrunePercent: DefaultMaxPrunePercent,
+			Drift: config.DriftReport, AuditInterval: config.Duration(DefaultAuditInterval),
 		},
 	}}
 }
@@ -93,6 +108,7 @@ func (s *State) reload(m Reload) (changed bool) {
 	changed = revision != s.Status.Revision
 	if s.Status.Revision != "" && (changed || m.Force) {
 		s.Reload = true
+		s.Correct = m.Force
 		s.ReloadSeq = s.nextSeq()
 	}
 	s.Status.Revision = revision
@@ -112,6 +128,14 @@ func (s *State) options(o *Options) {
 	if o.MaxPrunePercent > 0 {
 		s.Status.Options.MaxPrunePercent = min(o.MaxPrunePercent, 100)
 	}
+	if o.Drift != s.Status.Options.Drift && (o.Drift == config.DriftReport || o.Drift == config.DriftCorrect) {
+		s.Status.Options.Drift = o.Drift
+		s.NextAudit = time.Time{} // after the next pass, whatever the interval
+	}
+	if interval := max(o.AuditInterval, config.Duration(time.Second)); o.AuditInterval > 0 && interval != s.Status.Options.AuditInterval {
+		s.Status.Options.AuditInterval = interval
+		s.NextAudit = time.Time{}
+	}
 }
 
 // passKind says how much of what people did at run time the next pass keeps.
@@ -126,37 +150,83 @@ func (s *State) passKind() activities.PassKind {
 	}
 }
 
-// blocked is the prune guard: the sentence that says why a pass must not go on, or nothing. An empty
-// mount must not wipe production.
-func (s *State) blocked(counts activities.Counts, operations []activities.Operation) string {
-	allowed := max(minPrune, counts.Owned*s.Status.Options.MaxPrunePercent/100)
-	if counts.Delete <= allowed {
-		return ""
+// blocked is the prune guard: what a pass must not delete, or nothing. An empty mount must not wipe
+// production.
+func (s *State) blocked(counts activities.Counts, operations []activities.Operation) *Blocked {
+	blocked := &Blocked{
+		Delete: counts.Delete, Owned: counts.Owned, Allowed: AllowedPrune(counts.Owned, s.Status.Options.MaxPrunePercent),
 	}
-	var names []string
+	if blocked.Delete <= blocked.Allowed {
+		return nil
+	}
 	for _, op := range operations {
-		if op.Kind == activities.Delete && len(names) < minPrune {
-			names = append(names, op.WorkflowID)
+		if op.Kind == activities.Delete && len(blocked.WorkflowIDs) < maxBlocked {
+			blocked.WorkflowIDs = append(blocked.WorkflowIDs, op.WorkflowID)
 		}
 	}
+	return blocked
+}
+
+// AllowedPrune is how many of the owned schedules a pass may delete by itself.
+func AllowedPrune(owned, maxPercent int) int { return max(minPrune, owned*maxPercent/100) }
+
+// Error says why the pass stopped and what to do.
+func (b Blocked) Error() string {
+	names := b.WorkflowIDs[:min(len(b.WorkflowIDs), minPrune)]
 	return fmt.Sprintf("this pass would delete %d of %d schedules (%s …), more than the %d that the prune guard allows; "+
-		"nothing was changed: bring the workflows back, or signal reload with {\"prune\":true}",
-		counts.Delete, counts.Owned, joinComma(names), allowed)
+		"nothing was changed: bring the workflows back, or allow it with `schedules reload --prune`",
+		b.Delete, b.Owned, strings.Join(names, ", "), b.Allowed)
+}
+
+// corrects reports whether the next pass puts hand edits back.
+func (s *State) corrects() bool { return s.Correct || s.Status.Options.Drift == config.DriftCorrect }
+
+// scheduleID is the ID of a workflow's schedule; empty for the default.
+func (s *State) scheduleID(workflowID string) string {
+	for _, ref := range s.OtherIDs {
+		if ref.WorkflowID == workflowID {
+			return ref.ScheduleID
+		}
+	}
+	return ""
+}
+
+// also are the schedule IDs that the project's prefix does not find.
+func (s *State) also() []string {
+	ids := make([]string, len(s.OtherIDs))
+	for i, ref := range s.OtherIDs {
+		ids[i] = ref.ScheduleID
+	}
+	return ids
+}
+
+// corrected remembers the hand edits that a batch put back.
+func (s *State) corrected(op activities.Operation, now time.Time) {
+	s.Status.Corrections = append(s.Status.Corrections, Correction{WorkflowID: op.WorkflowID, Fields: op.Corrects, At: now})
+	if surplus := len(s.Status.Corrections) - maxCorrections; surplus > 0 {
+		s.Status.Corrections = slices.Delete(s.Status.Corrections, 0, surplus)
+	}
 }
 
 // wrote remembers a batch's writes, save those that ended in a problem.
 func (s *State) wrote(operations []activities.Operation, problems []activities.Problem, now time.Time) {
-	failed := make(map[string]bool, len(problems))
-	for _, problem := range problems {
-		failed[problem.WorkflowID] = true
-	}
+	failed := workflowIDs(problems)
 	for _, op := range operations {
 		if !failed[op.WorkflowID] {
 			s.wroteOne(activities.Write{
-				WorkflowID: op.WorkflowID, Spec: op.Spec, Paused: op.Paused, Deleted: op.Kind == activities.Delete,
+				WorkflowID: op.WorkflowID, ScheduleID: op.ScheduleID, Spec: op.Spec, Paused: op.Paused,
+				Deleted: op.Kind == activities.Delete,
 			}, now)
 		}
 	}
+}
+
+func workflowIDs(problems []activities.Problem) map[string]bool {
+	ids := make(map[string]bool, len(problems))
+	for _, problem := range problems {
+		ids[problem.WorkflowID] = true
+	}
+	return ids
 }
 
 func (s *State) wroteOne(write activities.Write, now time.Time) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/config"
+	"github.com/compozy/schedules/workflows"
 )
 
 // DefaultWriteBudget is how long a write waits for its outcome before it answers "accepted".
@@ -43,6 +44,11 @@ type Manager struct {
 	byID    map[string]config.Workflow
 
 	snapshot snapshot
+	// What Stats knows beside the snapshot.
+	statsMu  sync.Mutex
+	status   workflows.Status
+	answered bool
+	nextHour nextHour
 	// reconciled is true once the revision of this process's start has been applied.
 	reconciled atomic.Bool
 }
@@ -73,6 +79,16 @@ func (m *Manager) SetProject(project *config.Project) {
 		m.snapshot.forget()
 	}
 	m.project, m.byID = project, byID
+}
+
+// scheduleID is Temporal's ID of a workflow's schedule.
+func (m *Manager) scheduleID(workflowID string) string {
+	_, byID := m.desired()
+	w, ok := byID[workflowID]
+	if !ok {
+		w.ID = workflowID
+	}
+	return w.ScheduleID(m.name)
 }
 
 func (m *Manager) desired() (*config.Project, map[string]config.Workflow) {

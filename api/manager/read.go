@@ -89,7 +89,7 @@ func (m *Manager) all(now time.Time) ([]ScheduleInfo, time.Time) {
 	}
 	infos := make([]ScheduleInfo, 0, len(ids))
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		entry, override, found := m.snapshot.entry(m.name, id, now)
+		entry, override, found := m.snapshot.entry(m.owner(id), m.scheduleID(id), now)
 		infos = append(infos, render(m.name, id, workflowOf(byID, id), view{listed: entry, found: found, override: override}, now))
 	}
 	return infos, m.snapshot.observedAt
@@ -100,7 +100,7 @@ func (m *Manager) shown(workflowID string, now time.Time) (ScheduleInfo, bool) {
 	_, byID := m.desired()
 	m.snapshot.mu.RLock()
 	defer m.snapshot.mu.RUnlock()
-	entry, override, found := m.snapshot.entry(m.name, workflowID, now)
+	entry, override, found := m.snapshot.entry(m.owner(workflowID), m.scheduleID(workflowID), now)
 	w := workflowOf(byID, workflowID)
 	if !found && w == nil {
 		return ScheduleInfo{}, false
@@ -124,7 +124,7 @@ func (m *Manager) GetSchedule(ctx context.Context, workflowID string) (ScheduleI
 	}
 	var detail activities.Detail
 	err := ask(ctx, func(ctx context.Context) (err error) {
-		detail, err = m.server.Describe(ctx, m.name, workflowID)
+		detail, err = m.server.Describe(ctx, m.scheduleID(workflowID))
 		return err
 	})
 	if err != nil {
@@ -134,7 +134,7 @@ func (m *Manager) GetSchedule(ctx context.Context, workflowID string) (ScheduleI
 		return ScheduleInfo{}, fmt.Errorf("%w: project %s has no schedule of a workflow %q", ErrNotFound, m.name, workflowID)
 	}
 	v := view{
-		listed: listedOf(m.name, workflowID, detail), found: !detail.Missing,
+		listed: listedOf(m.scheduleID(workflowID), detail), found: !detail.Missing,
 		override: m.overrideOf(ctx, workflowID),
 	}
 	if err := m.resolveRun(ctx, v.listed.LastRun); err != nil {
@@ -142,7 +142,7 @@ func (m *Manager) GetSchedule(ctx context.Context, workflowID string) (ScheduleI
 	}
 	info := render(m.name, workflowID, w, v, time.Now())
 	info.NextRunTimes = detail.NextRuns
-	if w != nil && !detail.Missing && detail.Owned {
+	if w != nil && !detail.Missing && detail.Owner.Project == m.name {
 		if info.Divergence, err = divergence(m.name, *w, detail); err != nil {
 			return ScheduleInfo{}, err
 		}
@@ -175,16 +175,16 @@ func (m *Manager) resolveRun(ctx context.Context, run *activities.LastRun) error
 	return nil
 }
 
-func listedOf(project, workflowID string, detail activities.Detail) activities.Listed {
-	listed := activities.Listed{
-		ScheduleID: activities.ScheduleID(project, workflowID),
-		Paused:     detail.Schedule.GetState().GetPaused(), Note: detail.Schedule.GetState().GetNotes(),
-		NextRuns: detail.NextRuns, LastRun: detail.LastRun, Owned: detail.Owned,
+func (m *Manager) owner(workflowID string) activities.Owner {
+	return activities.Owner{Project: m.name, WorkflowID: workflowID}
+}
+
+func listedOf(scheduleID string, detail activities.Detail) activities.Listed {
+	return activities.Listed{
+		ScheduleID: scheduleID, Owner: detail.Owner,
+		Paused: detail.Schedule.GetState().GetPaused(), Note: detail.Schedule.GetState().GetNotes(),
+		NextRuns: detail.NextRuns, LastRun: detail.LastRun,
 	}
-	if detail.Owned {
-		listed.Project, listed.WorkflowID = project, workflowID
-	}
-	return listed
 }
 
 // divergence lists every field in which Temporal differs from the YAML.
@@ -217,7 +217,7 @@ func (m *Manager) ListRuns(ctx context.Context, workflowID string, options RunsO
 	if err != nil {
 		return RunsResult{}, fmt.Errorf("%w: page_token is not one of ours: leave it out to start anew", ErrInvalid)
 	}
-	executions, next, err := m.server.Runs(ctx, m.name, workflowID, options.PageSize, token)
+	executions, next, err := m.server.Runs(ctx, m.scheduleID(workflowID), options.PageSize, token)
 	if err != nil {
 		return RunsResult{}, explain("list the runs of workflow "+workflowID, err)
 	}

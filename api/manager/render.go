@@ -19,8 +19,12 @@ type view struct {
 
 // render shows one schedule. w is nil where the YAML does not have it. It is pure.
 func render(project, id string, w *config.Workflow, v view, now time.Time) ScheduleInfo {
-	info := ScheduleInfo{WorkflowID: id, ScheduleID: activities.ScheduleID(project, id), Timezone: "UTC"}
+	info := ScheduleInfo{WorkflowID: id, ScheduleID: config.DefaultScheduleID(project, id), Timezone: "UTC"}
+	if v.listed.ScheduleID != "" {
+		info.ScheduleID = v.listed.ScheduleID
+	}
 	if w != nil {
+		info.ScheduleID = w.ScheduleID(project)
 		info.YAMLConfig = w.Schedule
 		info.Cron, info.Description = w.Schedule.Cron, w.Schedule.Words()
 		if timing, err := config.ParseCron(w.Schedule.Cron, w.Schedule.Timezone); err == nil {
@@ -33,6 +37,9 @@ func render(project, id string, w *config.Workflow, v view, now time.Time) Sched
 	}
 	info.Enabled = info.State == StateActive
 	info.override(w, v)
+	if info.State == StatePaused {
+		info.PausedBy = pausedBy(info, v)
+	}
 	if info.State == StateActive {
 		info.NextRunTime = nextRun(v.listed.NextRuns, now)
 	}
@@ -90,6 +97,20 @@ func (info *ScheduleInfo) override(w *config.Workflow, v view) {
 	info.Override = &OverrideInfo{Action: action, Reason: v.listed.Note}
 	if note, ok := activities.ParseNote(v.listed.Note); ok {
 		info.Override.Reason = note.Lead
+	}
+}
+
+// pausedBy is who paused a paused schedule.
+func pausedBy(info ScheduleInfo, v view) PausedBy {
+	switch {
+	case v.override != nil && v.override.Action == workflows.ActionPause:
+		return PausedByOverride
+	case activities.PausedByTemporal(v.listed.Note):
+		return PausedByTemporal
+	case info.YAMLConfig != nil && !info.YAMLConfig.IsEnabled():
+		return PausedByGit
+	default:
+		return PausedByHand
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/workflows"
 )
 
@@ -82,17 +83,16 @@ func (s *snapshot) has(workflowID string) (known, ready bool) {
 
 // entry is a schedule as far as this process knows.
 func (s *snapshot) entry(
-	project, workflowID string, now time.Time,
+	owner activities.Owner, scheduleID string, now time.Time,
 ) (entry activities.Listed, override *workflows.ActiveOverride, found bool) {
+	workflowID := owner.WorkflowID
 	entry, found = s.entries[workflowID]
 	if o, ok := s.overrides[workflowID]; ok {
 		override = &o
 	}
 	if write, ok := s.writes[workflowID]; ok && now.Sub(write.at) < ownFor {
 		if !found { // written, so it is there and ours, though the list does not show it yet
-			entry = activities.Listed{
-				ScheduleID: activities.ScheduleID(project, workflowID), Project: project, WorkflowID: workflowID, Owned: true,
-			}
+			entry = activities.Listed{ScheduleID: scheduleID, Owner: owner}
 		}
 		entry.Paused, found, override = write.paused, !write.deleted, write.override
 	}
@@ -131,26 +131,40 @@ func (m *Manager) Run(ctx context.Context) {
 // refresh reads Temporal's list and the reconciler's overrides once.
 func (m *Manager) refresh(ctx context.Context) (pages int, err error) {
 	at := time.Now()
-	listed, err := m.server.List(ctx, m.name, nil)
+	project, byID := m.desired()
+	listed, err := m.server.List(ctx, activities.Scope{Project: m.name, Also: project.NamedScheduleIDs()})
 	if err != nil {
 		return 1, err
 	}
-	entries := make(map[string]activities.Listed, len(listed))
-	for _, entry := range listed {
-		if entry.OwnedBy(m.name) {
-			entries[entry.WorkflowID] = entry
-		} else if id, ok := activities.WorkflowIDOf(m.name, entry.ScheduleID); ok {
-			entries[id] = entry // perhaps somebody else's under an ID that we want
-		}
-	}
+	entries := byWorkflow(project, byID, listed)
 	overrides, err := m.readOverrides(ctx)
 	if err != nil {
 		m.logger.Debug("reading the overrides", "project", m.name, "error", err)
 		overrides = map[string]workflows.ActiveOverride{} // paused-versus-YAML still shows
 	}
+	m.readStatus(ctx)
 	m.resolve(ctx, entries)
 	m.snapshot.replace(entries, overrides, at)
 	return 1 + len(listed)/listPage, nil
+}
+
+// byWorkflow sorts a list: what the YAML wants, which may be somebody else's, and what else is ours.
+func byWorkflow(
+	project *config.Project, byID map[string]config.Workflow, listed []activities.Listed,
+) map[string]activities.Listed {
+	wanted := make(map[string]string, len(byID))
+	for id, w := range byID {
+		wanted[w.ScheduleID(project.Name)] = id
+	}
+	entries := make(map[string]activities.Listed, len(listed))
+	for _, entry := range listed {
+		if id, ok := wanted[entry.ScheduleID]; ok {
+			entries[id] = entry
+		} else if _, elsewhere := byID[entry.Owner.WorkflowID]; !elsewhere && entry.OwnedBy(project.Name) {
+			entries[entry.Owner.WorkflowID] = entry
+		}
+	}
+	return entries
 }
 
 func (m *Manager) readOverrides(ctx context.Context) (map[string]workflows.ActiveOverride, error) {

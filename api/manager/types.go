@@ -36,6 +36,19 @@ const (
 	StateConflict State = "conflict" // somebody else's schedule has the ID
 )
 
+// PausedBy is who paused a schedule.
+type PausedBy string
+
+// Who paused a schedule.
+const (
+	PausedByGit      PausedBy = "git"
+	PausedByOverride PausedBy = "override"
+	// PausedByTemporal: a run failed, and the schedule has pause_on_failure.
+	PausedByTemporal PausedBy = "temporal"
+	// PausedByHand: in the Temporal UI or by the CLI.
+	PausedByHand PausedBy = "hand"
+)
+
 // ScheduleInfo is one schedule as the API shows it.
 type ScheduleInfo struct {
 	WorkflowID string `json:"workflow_id"`
@@ -48,7 +61,9 @@ type ScheduleInfo struct {
 	// Enabled is Temporal's state now; YAMLConfig has the YAML's wish.
 	Enabled bool `json:"enabled"`
 	// IsOverride is true where Enabled differs from the YAML, or the schedule is deleted at run time.
-	IsOverride bool             `json:"is_override"`
+	IsOverride bool `json:"is_override"`
+	// PausedBy says who paused it, where it is paused.
+	PausedBy   PausedBy         `json:"paused_by,omitempty"`
 	Override   *OverrideInfo    `json:"override,omitempty"`
 	YAMLConfig *config.Schedule `json:"yaml_config,omitempty"`
 	// Divergence lists every field in which Temporal differs from the YAML. Only GetSchedule fills it.
