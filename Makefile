@@ -14,7 +14,7 @@ WORKFLOWCHECK := bin/workflowcheck
 TEMPORAL := $(if $(shell command -v temporal 2>/dev/null),,bin/temporal)
 
 # What goes into bin/schedules: Go code, and the files below api/ that it embeds.
-SOURCES := $(shell find . -name '*.go' -not -name '*_test.go') $(shell find api -type f) go.mod go.sum
+SOURCES := $(shell find . -name "*.go" -not -name "*_test.go") $(shell find api config/schema -type f) go.mod go.sum
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test lint bench clean

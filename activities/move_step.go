@@ -181,7 +181,7 @@ func cutoverAt(now time.Time) time.Time {
 }
 
 // secondAfter is the first whole second after a moment. Temporal lets a schedule run from a second before its
-// start time on, which only for whole seconds is from the start time on (docs/temporal.md, "Start times").
+// start time on, which only for whole seconds is from the start time on (docs/temporal.md, "Moving a schedule").
 func secondAfter(t time.Time) time.Time { return t.Truncate(time.Second).Add(time.Second) }
 
 func later(a, b time.Time) time.Time {

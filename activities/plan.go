@@ -381,10 +381,11 @@ func (p *planner) note(text string) (Note, bool) {
 	return note, ok && note.Project == p.Project
 }
 
-// isDrift tells a hand edit from a change of the YAML: on an unchanged revision, or where the note
-// still shows the hash that the YAML has, only a hand can have changed the schedule.
+// isDrift tells a hand edit from a change of the YAML: on an unchanged revision, where the note still shows the
+// hash that the YAML has, or where it was seen before, only a hand can have changed the schedule.
 func (p *planner) isDrift(d Desired, note Note, ours bool) bool {
-	return p.Kind == PassResync && !ours || ours && note.Hash == d.Hash
+	suspect := p.Correct && slices.Contains(p.Suspects, d.WorkflowID)
+	return (p.Kind == PassResync || suspect) && !ours || ours && note.Hash == d.Hash
 }
 
 // paused decides the paused state: nil keeps it. A reload reverts it to the YAML. Other passes keep

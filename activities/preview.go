@@ -26,6 +26,8 @@ type Preview struct {
 type Change struct {
 	Operation
 	ScheduleID string
+	// Paused is what the schedule is afterwards.
+	Paused bool
 	// Differences are the fields that an update writes. None: only the note is written again.
 	Differences []Difference
 }
@@ -79,14 +81,19 @@ func (a *Activities) undecided(plan Plan) []string {
 
 func (a *Activities) change(op Operation, actual Actual) Change {
 	change := Change{Operation: op, ScheduleID: a.scheduleIDOf(op)}
-	if op.Kind != Update {
-		return change
+	was := !a.byID[op.WorkflowID].Enabled
+	if op.Kind == Update {
+		schedule := actual.Described[change.ScheduleID].Schedule
+		change.Differences = Compare(a.byID[op.WorkflowID].Schedule, schedule)
+		was = schedule.GetState().GetPaused()
 	}
-	schedule := actual.Described[change.ScheduleID].Schedule
-	change.Differences = Compare(a.byID[op.WorkflowID].Schedule, schedule)
-	if paused := schedule.GetState().GetPaused(); op.Paused != nil && *op.Paused != paused {
+	change.Paused = was
+	if op.Paused != nil {
+		change.Paused = *op.Paused
+	}
+	if op.Kind == Update && change.Paused != was {
 		change.Differences = append(change.Differences, Difference{
-			Field: "enabled", YAML: strconv.FormatBool(!*op.Paused), Actual: strconv.FormatBool(!paused),
+			Field: "enabled", YAML: strconv.FormatBool(!change.Paused), Actual: strconv.FormatBool(!was),
 		})
 	}
 	return change

@@ -93,17 +93,26 @@ func (s *Server) list(ctx context.Context, query string, each func(*schedulepb.S
 	}
 }
 
+// firstDescribe is how long a first try of a describe may take; each further one four times as long, up to
+// callTimeout. A describe is a query, and the development server loses some that meet a workflow task
+// (docs/temporal.md, "Lost queries").
+const firstDescribe = time.Second
+
 func (s *Server) describe(ctx context.Context, id string) (*workflowservice.DescribeScheduleResponse, error) {
 	ctx = withResource(ctx, "schedule", id)
-	response, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DescribeScheduleResponse, error) {
-		return s.service.DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{
-			Namespace: s.namespace, ScheduleId: id,
+	for timeout := firstDescribe; ; timeout *= 4 {
+		response, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DescribeScheduleResponse, error) {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			return s.service.DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id})
 		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("describe schedule %s: %w", id, err)
+		switch {
+		case err == nil:
+			return response, nil
+		case !isTimeout(err) || ctx.Err() != nil || timeout >= callTimeout:
+			return nil, fmt.Errorf("describe schedule %s: %w", id, err)
+		}
 	}
-	return response, nil
 }
 
 // current reads one schedule as it is now, with the token that an update of it needs.

@@ -123,7 +123,7 @@ func (f *bench) measure(b *testing.B, when string, first int) {
 	b.Helper()
 	ctx := context.Background()
 	handle := func(i int) client.ScheduleHandle {
-		return f.client.ScheduleClient().GetHandle(ctx, activities.ScheduleID("bench", fmt.Sprintf("wf-%04d", first+i%200)))
+		return f.client.ScheduleClient().GetHandle(ctx, config.DefaultScheduleID("bench", fmt.Sprintf("wf-%04d", first+i%200)))
 	}
 	id := func(i int) string { return fmt.Sprintf("/api/v0/schedules/wf-%04d", first+200+i%100) }
 	operations := []struct {

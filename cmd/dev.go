@@ -242,10 +242,11 @@ const listSettles = 3 * time.Second
 
 func (d *devView) printSchedules(ctx context.Context, project *config.Project) error {
 	server := activities.NewServer(d.client.WorkflowService(), client.DefaultNamespace, "schedules dev", rate.NewLimiter(10, 1))
+	scope := activities.Scope{Project: project.Name, Also: project.NamedScheduleIDs()}
 	var entries []activities.Listed
 	for deadline := time.Now().Add(listSettles); ; {
 		var err error
-		if entries, err = server.List(ctx, project.Name, nil); err != nil {
+		if entries, err = server.List(ctx, scope); err != nil {
 			return err
 		}
 		if len(entries) == len(project.Scheduled()) || time.Now().After(deadline) {
@@ -260,7 +261,7 @@ func (d *devView) printSchedules(ctx context.Context, project *config.Project) e
 	table := tabwriter.NewWriter(d.env.Out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "\nWORKFLOW\tSCHEDULE\tNEXT RUN")
 	for _, w := range project.Scheduled() {
-		entry := byID[activities.ScheduleID(project.Name, w.ID)]
+		entry := byID[w.ScheduleID(project.Name)]
 		fmt.Fprintf(table, "%s\t%s\t%s\n", w.ID, w.Schedule.Words(), nextRun(entry, time.Now()))
 	}
 	fmt.Fprintln(table)

@@ -329,7 +329,7 @@ func startTemporal(t *testing.T, port int, args ...string) (stop func()) {
 func list(t *testing.T, c client.Client, namespace, project string) []activities.Listed {
 	t.Helper()
 	entries, err := activities.NewServer(c.WorkflowService(), namespace, "test", rate.NewLimiter(100, 10)).
-		List(t.Context(), project, nil)
+		List(t.Context(), activities.Scope{Project: project})
 	require.NoError(t, err)
 	return entries
 }

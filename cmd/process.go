@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/compozy/schedules/api"
 	"github.com/compozy/schedules/api/manager"
+	"github.com/compozy/schedules/api/metrics"
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/worker"
 )
@@ -30,20 +33,36 @@ type process struct {
 
 // run returns when ctx ends, with nil, or when a part fails.
 func (p process) run(ctx context.Context, project *config.Project) error {
+	known := metrics.New(project.Name)
+	var err error
+	if p.temporal.MetricsHandler, err = known.SDK(); err != nil {
+		return err
+	}
 	c, err := client.NewLazyClient(p.temporal)
 	if err != nil {
 		return fmt.Errorf("read how to reach Temporal: %w", err)
 	}
 	defer c.Close()
 	schedules := worker.NewServer(c, p.temporal.Namespace, project.Name, p.settings)
+	schedules.Observe(known.Operation)
 	m := manager.New(manager.Options{Client: c, Server: schedules, Project: project, Logger: p.logger})
 	group, ctx := errgroup.WithContext(ctx)
+	known.Watch(project.Name, m.Stats)
 	if p.settings.API {
-		serveAPI, err := p.listen(ctx, m)
+		serveAPI, err := p.listen(ctx, m, known)
 		if err != nil {
 			return err
 		}
 		group.Go(func() error { return serveAPI(ctx) })
+	}
+	if p.settings.MetricsListen != "" {
+		serveMetrics, err := p.listenMetrics(ctx, known)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return serveMetrics(ctx) })
+	}
+	if p.settings.API || p.settings.MetricsListen != "" {
 		group.Go(func() error { m.Run(ctx); return nil })
 	}
 	group.Go(func() error {
@@ -51,7 +70,7 @@ func (p process) run(ctx context.Context, project *config.Project) error {
 			return ignoreStop(ctx, err)
 		}
 		return worker.Run(ctx, worker.Options{
-			Client: c, Server: schedules, Settings: p.settings, Logger: p.logger,
+			Client: c, Server: schedules, Settings: p.settings, Logger: p.logger, Observer: known,
 			OnRevision: func(project *config.Project) {
 				m.SetProject(project)
 				if p.onRevision != nil {
@@ -64,8 +83,10 @@ func (p process) run(ctx context.Context, project *config.Project) error {
 }
 
 // listen opens the API's port at once, so that a port in use is told before anything is done.
-func (p process) listen(ctx context.Context, m *manager.Manager) (serve func(context.Context) error, err error) {
-	options := api.Options{Manager: m, Ready: m.Ready, Settings: p.settings, Logger: p.logger}
+func (p process) listen(ctx context.Context, m *manager.Manager, known *metrics.Metrics) (serve func(context.Context) error, err error) {
+	options := api.Options{
+		Manager: m, Ready: m.Ready, Settings: p.settings, Logger: p.logger, Metrics: known.Handler(), Observe: known.Request,
+	}
 	server, err := api.New(options) //nolint:contextcheck // it bounds its look-ups itself
 	if err != nil {
 		return nil, err
@@ -76,7 +97,6 @@ func (p process) listen(ctx context.Context, m *manager.Manager) (serve func(con
 		server.Close()
 		return nil, fmt.Errorf("listen for the API: %w; choose another address with --listen, or --api=false", err)
 	}
-	p.logger.Info("serving the API", "address", listener.Addr().String())
 	return func(ctx context.Context) error { return server.Serve(ctx, listener) }, nil
 }
 
@@ -85,4 +105,28 @@ func ignoreStop(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// metricsTimeout bounds a scrape.
+const metricsTimeout = 10 * time.Second
+
+// listenMetrics serves /metrics by itself, for processes without API and for networks that keep the two apart.
+func (p process) listenMetrics(ctx context.Context, known *metrics.Metrics) (serve func(context.Context) error, err error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", p.settings.MetricsListen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics: %w; choose another address with --metrics-listen", err)
+	}
+	p.logger.Info("serving metrics", "address", listener.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", known.Handler())
+	server := &http.Server{Handler: mux, ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout}
+	return func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+		defer stop()
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve metrics: %w", err)
+		}
+		return nil
+	}, nil
 }

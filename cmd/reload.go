@@ -149,7 +149,7 @@ func (c *apiClient) reportReload(ctx context.Context, outcome workflows.Outcome)
 	case c.json:
 		err = c.printJSON(body)
 	case outcome.Status == workflows.OutcomeFailed:
-		err = printStatus(c.env.Out, status)
+		err = printStatus(c.env, status)
 	default:
 		err = c.printInSync(status)
 	}

@@ -20,7 +20,14 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
+	// exitChanges: a plan that was asked for it has changes.
+	exitChanges = 2
 )
+
+// exitError ends a command, whose output has said everything, with an exit code.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // Environment is what a command has from its process.
 type Environment struct {
@@ -28,6 +35,8 @@ type Environment struct {
 	Environ  []string
 	// Terminal is true where Err is one: progress and readable logs go there.
 	Terminal bool
+	// Coloured is true where Out is a page that a terminal will show.
+	Coloured bool
 	// Context ends when the process is asked to stop; Hangup is told each SIGHUP.
 	Context context.Context //nolint:containedctx // the process's own lifetime
 	Hangup  <-chan struct{}
@@ -74,9 +83,12 @@ func Main(args []string, env Environment) int {
 	root.SetErr(env.Err)
 	err := root.ExecuteContext(env.Context)
 	var problems config.Problems
+	var code exitError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &code):
+		return int(code)
 	case errors.As(err, &problems):
 		fmt.Fprintln(env.Err, problems.Error())
 	default:
@@ -96,6 +108,7 @@ func newRoot(env Environment) *cobra.Command {
 	}
 	root.AddCommand(newDev(env), newServe(env), newValidate(env), newStatus(env), newVersion(env), newAPIKey(env),
 		newList(env), newGet(env), newPause(env), newResume(env), newDelete(env), newRevert(env),
-		newTrigger(env), newBackfill(env), newRuns(env), newReload(env))
+		newTrigger(env), newBackfill(env), newRuns(env), newReload(env), newPlan(env), newSchema(env),
+		newExport(env), newRenameProject(env))
 	return root
 }

@@ -1,13 +1,11 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,52 +19,116 @@ import (
 // statusTimeout bounds the query: a workflow without a worker never answers.
 const statusTimeout = 10 * time.Second
 
+// watchEvery is the pause between two looks of a watch.
+const watchEvery = 2 * time.Second
+
+// statusOptions are the flags of status.
+type statusOptions struct {
+	path, output string
+	watch        bool
+}
+
 func newStatus(env Environment) *cobra.Command {
-	var path, output string
+	var options statusOptions
 	command := &cobra.Command{
 		Use:   "status",
 		Short: "Ask the reconciler whether the project is in sync",
-		Args:  cobra.NoArgs,
+		Long: "Ask the reconciler whether the project is in sync, what is not and why, and what to do.\n" +
+			"It asks Temporal itself, so it works where the API is away. With --watch it looks every two seconds until\n" +
+			"it is stopped; off a terminal it prints only what changed.",
+		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("unknown output %q: use text or json", output)
+			if options.output != "text" && options.output != "json" {
+				return fmt.Errorf("unknown output %q: use text or json", options.output)
 			}
-			name, err := config.LoadName(path)
+			name, err := config.LoadName(options.path)
 			if err != nil {
 				return err
 			}
-			status, err := queryStatus(command.Context(), env, name)
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				encoder := json.NewEncoder(env.Out)
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(status)
-			}
-			return printStatus(env.Out, status)
+			return showStatus(command.Context(), env, name, options)
 		},
 	}
-	command.Flags().StringVar(&path, "project", ".", "project directory, or its compozy.yaml")
-	command.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	command.Flags().StringVar(&options.path, "project", ".", "project directory, or its compozy.yaml")
+	command.Flags().StringVarP(&options.output, "output", "o", "text", "text or json")
+	command.Flags().BoolVarP(&options.watch, "watch", "w", false, "look again every two seconds")
+	completeFlag(command, "output", "text", "json")
 	return command
 }
 
-func queryStatus(ctx context.Context, env Environment, project string) (workflows.Status, error) {
-	options, err := temporalOptions(env, slog.New(slog.DiscardHandler))
+func showStatus(ctx context.Context, env Environment, project string, options statusOptions) error {
+	c, _, err := dialTemporal(ctx, env)
 	if err != nil {
-		return workflows.Status{}, err
-	}
-	c, err := client.DialContext(ctx, options)
-	if err != nil {
-		return workflows.Status{}, fmt.Errorf("connect to Temporal at %s: %w; is it running? TEMPORAL_ADDRESS names another",
-			options.HostPort, err)
+		return err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	return askStatus(ctx, c, project)
+	ask := func(ctx context.Context) (workflows.Status, error) {
+		ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+		defer cancel()
+		return askStatus(ctx, c, project)
+	}
+	if options.watch {
+		return watchStatus(ctx, env, ask, options.output)
+	}
+	status, err := ask(ctx)
+	if err != nil {
+		return err
+	}
+	return writeStatus(env, status, options.output)
 }
+
+func writeStatus(env Environment, status workflows.Status, output string) error {
+	if output == "json" {
+		return printJSON(env.Out, status)
+	}
+	return printStatus(env, status)
+}
+
+// watchStatus shows the status again and again, on a terminal in one place, until ctx ends. A reconciler that
+// does not answer is shown as such.
+func watchStatus(
+	ctx context.Context, env Environment, ask func(context.Context) (workflows.Status, error), output string,
+) error {
+	shown := ""
+	for {
+		var screen bytes.Buffer
+		page := env
+		page.Out = &screen
+		page.Coloured = hasColours(env)
+		status, err := ask(ctx)
+		if err == nil {
+			err = writeStatus(page, status, output)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			fmt.Fprintln(&screen, err)
+		}
+		if text := screen.String(); text != shown || page.Coloured {
+			shown = text
+			if page.Coloured {
+				text = clearScreen + text + "\n" + time.Now().Format(time.TimeOnly) + "  Ctrl-C ends\n"
+			}
+			if _, err := io.WriteString(env.Out, text); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchEvery):
+		}
+	}
+}
+
+// clearScreen clears a terminal and goes to its first line.
+const clearScreen = "\x1b[H\x1b[2J\x1b[3J"
+
+// Why a reconciler tells nothing.
+var (
+	errNoReconciler = errors.New("has no reconciler: start `schedules serve` for it")
+	errNoAnswer     = errors.New("has a reconciler that did not answer in time: no worker is running; start `schedules serve`")
+)
 
 // askStatus sends the status query and explains the ways in which it fails.
 func askStatus(ctx context.Context, c client.Client, project string) (workflows.Status, error) {
@@ -75,10 +137,9 @@ func askStatus(ctx context.Context, c client.Client, project string) (workflows.
 	var notFound *serviceerror.NotFound
 	switch {
 	case errors.As(err, &notFound):
-		return status, fmt.Errorf("project %s has no reconciler: start `schedules serve` for it", project)
-	case errors.Is(err, context.DeadlineExceeded) || isDeadline(err):
-		return status, fmt.Errorf("the reconciler of project %s did not answer in time: "+
-			"no worker is running; start `schedules serve`", project)
+		return status, fmt.Errorf("project %s %w", project, errNoReconciler)
+	case errors.Is(err, context.DeadlineExceeded), isUnanswered(err):
+		return status, fmt.Errorf("project %s %w", project, errNoAnswer)
 	case err != nil:
 		return status, fmt.Errorf("ask the reconciler of project %s: %w", project, err)
 	}
@@ -88,55 +149,10 @@ func askStatus(ctx context.Context, c client.Client, project string) (workflows.
 	return status, nil
 }
 
-func isDeadline(err error) bool {
+// isUnanswered reports whether a query found no worker. Temporal waits for one, or says that it has seen
+// none lately.
+func isUnanswered(err error) bool {
 	var deadline *serviceerror.DeadlineExceeded
-	return errors.As(err, &deadline)
-}
-
-func printStatus(out io.Writer, s workflows.Status) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(name, format string, values ...any) {
-		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, values...))
-	}
-	row("project", "%s", s.Project)
-	row("state", "%s", phaseWords(s.Phase))
-	if s.Message != "" {
-		row("", "%s", s.Message)
-	}
-	row("revision", "%s", s.Revision)
-	if s.Applied != s.Revision {
-		row("applied", "%s", s.Applied)
-	}
-	row("schedules", "%d in the YAML, %d found in Temporal, %d paused, %d ended",
-		s.Counts.Desired, s.Counts.Owned, s.Counts.Paused, s.Counts.Ended)
-	if p := s.LastPass; p != nil {
-		row("last pass", "%s, ended %s: %d created, %d updated, %d deleted", p.Kind,
-			p.FinishedAt.Local().Format(time.DateTime), p.Created, p.Updated, p.Deleted)
-	}
-	if s.Refused != nil {
-		row("refused reload", "%s (%s)", s.Refused.Message, s.Refused.At.Local().Format(time.DateTime))
-	}
-	for _, p := range s.Problems {
-		row("problem", "%s: %s: %s", p.WorkflowID, p.Kind, p.Message)
-	}
-	if more := s.ProblemCount - len(s.Problems); more > 0 {
-		row("", "and %d more problems", more)
-	}
-	return w.Flush()
-}
-
-// phaseWords are a phase as people say it.
-func phaseWords(p workflows.Phase) string {
-	switch p {
-	case workflows.PhaseInSync:
-		return "in sync"
-	case workflows.PhaseOutOfSync:
-		return "out of sync"
-	case workflows.PhaseNoWorker:
-		return "no worker for the revision"
-	case workflows.PhaseBlocked:
-		return "blocked by the prune guard"
-	default:
-		return string(p)
-	}
+	var precondition *serviceerror.FailedPrecondition
+	return errors.As(err, &deadline) || errors.As(err, &precondition)
 }

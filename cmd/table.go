@@ -18,6 +18,7 @@ type colour string
 
 const (
 	plain  colour = ""
+	green  colour = "\x1b[32m"
 	yellow colour = "\x1b[33m"
 	red    colour = "\x1b[31m"
 )
@@ -26,10 +27,21 @@ const (
 type table struct {
 	rows    [][]string
 	colours []colour
+	// below are lines that follow a row and keep no columns.
+	below map[int][]string
 }
 
 func (t *table) row(c colour, cells ...string) {
 	t.rows, t.colours = append(t.rows, cells), append(t.colours, c)
+}
+
+// line adds an indented line below the last row.
+func (t *table) line(format string, values ...any) {
+	if t.below == nil {
+		t.below = map[int][]string{}
+	}
+	last := len(t.rows) - 1
+	t.below[last] = append(t.below[last], "      "+oneLine(fmt.Sprintf(format, values...)))
 }
 
 // print writes the rows, coloured where out is a terminal.
@@ -48,13 +60,16 @@ func (t *table) print(env Environment) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if len(t.rows) == 0 {
+		return nil
+	}
 	coloured := hasColours(env)
 	for i, line := range strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n") {
 		line = strings.TrimRight(line, " ")
 		if coloured && t.colours[i] != plain {
 			line = string(t.colours[i]) + line + "\x1b[0m"
 		}
-		if _, err := fmt.Fprintln(env.Out, line); err != nil {
+		if _, err := fmt.Fprintln(env.Out, strings.Join(append([]string{line}, t.below[i]...), "\n")); err != nil {
 			return err
 		}
 	}
@@ -63,6 +78,9 @@ func (t *table) print(env Environment) error {
 
 // hasColours is true on a terminal, unless NO_COLOR (https://no-color.org) forbids it.
 func hasColours(env Environment) bool {
+	if env.Coloured {
+		return true
+	}
 	file, ok := env.Out.(*os.File)
 	forbidden, _ := lookup(env.Environ).LookupEnv("NO_COLOR")
 	return ok && forbidden == "" && term.IsTerminal(int(file.Fd()))

@@ -21,30 +21,30 @@ func details(s Status, overrides []ActiveOverride) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s: %s\n", s.Project, strings.ReplaceAll(string(s.Phase), "_", " "))
 	if s.Message != "" {
-		fmt.Fprintf(&b, "\n**%s**\n", s.Message)
+		fmt.Fprintf(&b, "\n**%s**\n", plain(s.Message))
 	}
-	fmt.Fprintf(&b, "\n| | |\n|---|---|\n| revision | %s |\n", orNone(s.Revision))
+	fmt.Fprintf(&b, "\n- **revision**: %s\n", orNone(s.Revision))
 	if s.Applied != s.Revision {
-		fmt.Fprintf(&b, "| applied | %s |\n", orNone(s.Applied))
+		fmt.Fprintf(&b, "- **applied**: %s\n", orNone(s.Applied))
 	}
-	fmt.Fprintf(&b, "| schedules | %d in the YAML, %d found in Temporal, %d paused |\n",
+	fmt.Fprintf(&b, "- **schedules**: %d in the YAML, %d found in Temporal, %d paused\n",
 		s.Counts.Desired, s.Counts.Owned, s.Counts.Paused)
 	if p := s.LastPass; p != nil {
-		fmt.Fprintf(&b, "| last pass | %s: %d created, %d updated, %d deleted; %s, ended %s |\n", p.Kind,
+		fmt.Fprintf(&b, "- **last pass**: %s: %d created, %d updated, %d deleted; %s, ended %s\n", p.Kind,
 			p.Created, p.Updated, p.Deleted, p.FinishedAt.Sub(p.StartedAt).Round(time.Millisecond),
 			p.FinishedAt.UTC().Format(time.RFC3339))
 	}
 	if a := s.LastAudit; a != nil {
-		fmt.Fprintf(&b, "| last audit | %d schedules, %d changed by hand; ended %s |\n",
+		fmt.Fprintf(&b, "- **last audit**: %d schedules, %d changed by hand; ended %s\n",
 			a.Checked, a.Drifted, a.FinishedAt.UTC().Format(time.RFC3339))
 	}
 	if n := len(s.Corrections); n > 0 {
 		last := s.Corrections[n-1]
-		fmt.Fprintf(&b, "| last hand edit put back | %s: %s; %s |\n", last.WorkflowID, strings.Join(last.Fields, ", "),
-			last.At.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&b, "- **last hand edit put back**: %s: %s; %s\n", last.WorkflowID,
+			strings.Join(last.Fields, ", "), last.At.UTC().Format(time.RFC3339))
 	}
 	if s.Refused != nil {
-		fmt.Fprintf(&b, "| refused reload | %s |\n", s.Refused.Message)
+		fmt.Fprintf(&b, "- **refused reload**: %s\n", plain(s.Refused.Message))
 	}
 	writeProblems(&b, s)
 	writeOverrides(&b, overrides)
@@ -56,9 +56,9 @@ func writeProblems(b *strings.Builder, s Status) {
 	if s.ProblemCount == 0 {
 		return
 	}
-	b.WriteString("\n| workflow | problem |\n|---|---|\n")
+	b.WriteString("\n#### Problems\n\n| workflow | problem |\n|:---|:---|\n")
 	for _, p := range s.Problems[:min(len(s.Problems), shown)] {
-		fmt.Fprintf(b, "| %s | %s: %s |\n", p.WorkflowID, p.Kind, cell(p.Message))
+		fmt.Fprintf(b, "| %s | %s: %s |\n", plain(p.WorkflowID), p.Kind, plain(p.Message))
 	}
 	writeMore(b, s.ProblemCount)
 }
@@ -67,7 +67,7 @@ func writeOverrides(b *strings.Builder, overrides []ActiveOverride) {
 	if len(overrides) == 0 {
 		return
 	}
-	b.WriteString("\n| workflow | override | by | why | until |\n|---|---|---|---|---|\n")
+	b.WriteString("\n#### Overrides\n\n| workflow | override | by | why | until |\n|:---|:---|:---|:---|:---|\n")
 	for _, o := range overrides[:min(len(overrides), shown)] {
 		until := "reload"
 		switch {
@@ -76,7 +76,7 @@ func writeOverrides(b *strings.Builder, overrides []ActiveOverride) {
 		case o.Hold:
 			until = "reverted (kept over reloads)"
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", o.WorkflowID, o.Action, cell(o.Actor), cell(o.Reason), until)
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", plain(o.WorkflowID), o.Action, plain(o.Actor), plain(o.Reason), until)
 	}
 	writeMore(b, len(overrides))
 }
@@ -87,10 +87,12 @@ func writeMore(b *strings.Builder, count int) {
 	}
 }
 
-// cell keeps a text within its table cell.
-func cell(text string) string {
-	return strings.NewReplacer("|", "\\|", "\n", " ").Replace(text)
-}
+// markup is what would make a link, a tag or another cell of what people have typed.
+var markup = strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "[", `\[`, "]", `\]`, "<", `\<`, ">", `\>`,
+	"\n", " ", "\r", " ")
+
+// plain shows a text as it was typed, on one line.
+func plain(text string) string { return markup.Replace(text) }
 
 func orNone(text string) string {
 	if text == "" {

@@ -60,10 +60,15 @@ func replayer() sdkworker.WorkflowReplayer {
 func quiet() sdklog.Logger { return sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
 
 // TestRecord plays the life of a reconciler on a real server: a first pass, changes, deletes, a
-// refused and an unreadable reload, a revision without a worker, overrides of every kind, a restart.
+// refused and an unreadable reload, a revision without a worker, overrides of every kind, a restart. Some
+// names have a life of their own, see lives.
 func TestRecord(t *testing.T) {
 	if *record == "" {
 		t.Skip("only with -record NAME")
+	}
+	if life, ok := lives[*record]; ok {
+		life(t)
+		return
 	}
 	namespace, c := server.Namespace(t, func(o *client.Options) { o.Identity = "recorder" })
 	dir := t.TempDir()
@@ -108,10 +113,13 @@ func TestRecord(t *testing.T) {
 	saveHistory(t, c)
 }
 
-func recordServe(t *testing.T, namespace string, c client.Client, dir string) (stop func()) {
+func recordServe(t *testing.T, namespace string, c client.Client, dir string, change ...func(*config.Settings)) (stop func()) {
 	t.Helper()
 	settings := config.DefaultSettings()
 	settings.Project, settings.ResyncInterval = dir, 2*time.Second
+	for _, apply := range change {
+		apply(&settings)
+	}
 	project, err := config.Load(dir)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -111,6 +111,9 @@ func (s *State) reload(m Reload) (changed bool) {
 		s.Correct = m.Force
 		s.ReloadSeq = s.nextSeq()
 	}
+	if changed {
+		s.Status.Refused = nil // of deploys before this one
+	}
 	s.Status.Revision = revision
 	s.Prune = m.Prune || s.Prune && !changed
 	s.PassDue = true

@@ -1,0 +1,215 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/time/rate"
+
+	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/config"
+	"github.com/compozy/schedules/workflows"
+)
+
+const (
+	// planTimeout bounds all that a plan asks of Temporal.
+	planTimeout = 10 * time.Minute
+	// planRPS limits a plan's calls of Temporal, beside a reconciler that is working.
+	planRPS = 100
+	// plannedRuns is how many next runs a plan shows of what changes.
+	plannedRuns = 3
+)
+
+// planOptions are the flags of plan.
+type planOptions struct {
+	path, output string
+	force        bool
+	generation   int64
+	exitCode     bool
+}
+
+func newPlan(env Environment) *cobra.Command {
+	var options planOptions
+	command := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what a reload would change, without changing it",
+		Long: "Show what a reload of these files would change, without changing it: the schedules that it would create,\n" +
+			"update, adopt and delete, field by field, and the overrides that it would revert. It asks Temporal itself,\n" +
+			"from any machine that reaches it, by the same rules as the reconciler.\n" +
+			"With --detailed-exitcode it ends with 0 where nothing would change, 2 where something would, 1 on failure.",
+		Example: "  schedules plan --project examples/quickstart",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if options.output != "text" && options.output != "json" {
+				return fmt.Errorf("unknown output %q: use text or json", options.output)
+			}
+			return plan(command.Context(), env, options)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.path, "project", ".", "project directory, or its compozy.yaml")
+	flags.StringVarP(&options.output, "output", "o", "text", "text or json")
+	flags.BoolVar(&options.force, "force", false, "show what a forced reload would change")
+	flags.Int64Var(&options.generation, "generation", 0, "order of the deploy that is planned, as for serve")
+	flags.BoolVar(&options.exitCode, "detailed-exitcode", false, "end with exit code 2 where something would change")
+	completeFlag(command, "output", "text", "json")
+	return command
+}
+
+func plan(ctx context.Context, env Environment, options planOptions) error {
+	project, err := config.Load(options.path)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, planTimeout)
+	defer cancel()
+	c, namespace, err := dialTemporal(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	report, err := makePlan(ctx, c, namespace, project, options)
+	if err != nil {
+		return err
+	}
+	if options.output == "json" {
+		err = printJSON(env.Out, report)
+	} else {
+		err = report.print(env)
+	}
+	if err == nil && options.exitCode && report.changes() {
+		return exitError(exitChanges)
+	}
+	return err
+}
+
+// dialTemporal connects as every Temporal tool does.
+func dialTemporal(ctx context.Context, env Environment) (c client.Client, namespace string, err error) {
+	options, err := temporalOptions(env, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, "", err
+	}
+	c, err = client.DialContext(ctx, options)
+	if err != nil {
+		return nil, "", fmt.Errorf("connect to Temporal at %s: %w; is it running? TEMPORAL_ADDRESS names another",
+			options.HostPort, err)
+	}
+	return c, options.Namespace, nil
+}
+
+// makePlan asks Temporal and the reconciler, and plans.
+func makePlan(
+	ctx context.Context, c client.Client, namespace string, project *config.Project, options planOptions,
+) (*planReport, error) {
+	server := activities.NewServer(c.WorkflowService(), namespace, "schedules plan", rate.NewLimiter(planRPS, 10))
+	planner, err := activities.New(server, project)
+	if err != nil {
+		return nil, err
+	}
+	known, err := askReconciler(ctx, c, project.Name)
+	if err != nil {
+		return nil, err
+	}
+	revision := config.Short(project.Revision)
+	kind := known.status.NextKind(revision, options.force)
+	kept, reverted := known.overridesAfter(kind)
+	request := activities.Request{
+		Project: project.Name, Kind: kind, Overrides: kept, Now: time.Now(),
+		Correct: options.force || known.status.Options.Drift == config.DriftCorrect,
+	}
+	request.Suspects = known.suspects(project, request)
+	preview, err := planner.Preview(ctx, request)
+	if err != nil {
+		return nil, fmt.Errorf("plan project %s: %w", project.Name, err)
+	}
+	return newPlanReport(project, known, preview, kind, reverted, options), nil
+}
+
+// known is what the reconciler says. The zero value is one that does not exist or does not answer.
+type known struct {
+	status    workflows.Status
+	overrides []workflows.ActiveOverride
+	// missing says why nothing is known.
+	missing string
+}
+
+// askReconciler asks for the status and the overrides. A reconciler that is not there, or that no worker
+// runs, is no failure: the first pass would start from nothing.
+func askReconciler(ctx context.Context, c client.Client, project string) (known, error) {
+	askCtx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	// One that was ended still answers queries, but the next knows nothing of it.
+	running, err := c.DescribeWorkflowExecution(askCtx, workflows.ReconcilerID(project), "")
+	if err == nil && running.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return known{missing: fmt.Sprintf("project %s %v", project, errNoReconciler)}, nil
+	}
+	status, err := askStatus(askCtx, c, project)
+	if errors.Is(err, errNoReconciler) || errors.Is(err, errNoAnswer) {
+		return known{missing: err.Error()}, nil
+	}
+	if err != nil {
+		return known{}, err
+	}
+	k := known{status: status}
+	query := workflows.OverridesQuery{PageSize: 1000}
+	for {
+		var page workflows.OverridesPage
+		value, err := c.QueryWorkflow(askCtx, workflows.ReconcilerID(project), "", workflows.QueryOverrides, query)
+		if err == nil {
+			err = value.Get(&page)
+		}
+		if err != nil {
+			return known{}, fmt.Errorf("ask the reconciler of project %s for its overrides: %w", project, err)
+		}
+		k.overrides = append(k.overrides, page.Overrides...)
+		if page.After == "" {
+			return k, nil
+		}
+		query.After = page.After
+	}
+}
+
+// overridesAfter tells the overrides that a pass of that kind keeps from those that it reverts.
+func (k known) overridesAfter(kind activities.PassKind) (
+	kept map[string]activities.OverrideAction, reverted []workflows.ActiveOverride,
+) {
+	kept = map[string]activities.OverrideAction{}
+	for _, o := range k.overrides {
+		if kind == activities.PassReload && !o.Hold {
+			reverted = append(reverted, o)
+		} else {
+			kept[o.WorkflowID] = o.Action
+		}
+	}
+	return kept, reverted
+}
+
+// listLag is how far a list can lag behind writes (docs/temporal.md, "The list lags").
+const listLag = 30 * time.Second
+
+// suspects are the workflow ids to describe whatever the list shows: those that the reconciler found changed
+// by hand. All, where hand edits are put back by the pass and the audit that follows it, since a list does not
+// show each of them, and where a pass has just written what the list may not show yet.
+func (k known) suspects(project *config.Project, request activities.Request) []string {
+	var ids []string
+	last := k.status.LastPass
+	wrote := last != nil && last.Created+last.Updated+last.Deleted > 0 && request.Now.Sub(last.FinishedAt) < listLag
+	if wrote || request.Correct && request.Kind != activities.PassResync {
+		for _, w := range project.Scheduled() {
+			ids = append(ids, w.ID)
+		}
+		return ids
+	}
+	for _, p := range k.status.Problems {
+		if p.Kind == activities.ProblemDrift {
+			ids = append(ids, p.WorkflowID)
+		}
+	}
+	return ids
+}
