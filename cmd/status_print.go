@@ -26,6 +26,9 @@ func printStatus(env Environment, s workflows.Status) error {
 		row(yellow, "applied", "%s", s.Applied)
 	}
 	row(plain, "schedules", "%s", countWords(s.Counts))
+	if s.Overrides > 0 {
+		row(yellow, "overrides", "%d: `schedules list --status override` shows who and why", s.Overrides)
+	}
 	if p := s.LastPass; p != nil {
 		row(plain, "last pass", "%s, ended %s: %s", p.Kind, p.FinishedAt.Local().Format(time.DateTime), passWords(*p))
 	}

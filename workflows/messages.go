@@ -134,6 +134,8 @@ type Status struct {
 	RenamedTo    string `json:"renamed_to,omitempty"`
 	// Refused is the last reload that the generation fence refused.
 	Refused *Refused `json:"refused,omitempty"`
+	// Overrides is how many are in force. Only the answer of the query has it.
+	Overrides int `json:"overrides,omitempty"`
 	// NextResync is when the next pass starts by itself.
 	NextResync time.Time `json:"next_resync,omitzero"`
 	// Options in force.

@@ -115,7 +115,11 @@ func (r *reconciler) answer(ctx workflow.Context) error {
 	}
 	return errors.Join(
 		register(QueryStatus, "What is in sync, what is not and why; counts; the last pass.",
-			func() (Status, error) { return r.Status, nil }),
+			func() (Status, error) {
+				status := r.Status
+				status.Overrides = len(r.Overrides)
+				return status, nil
+			}),
 		register(QueryOverrides, "The overrides in force: who, why, until when. Optional: after, page_size.",
 			func(q OverridesQuery) (OverridesPage, error) { return r.page(q), nil }),
 		register(QueryOutcome, "What became of a request_id; without one, of the latest requests.",

@@ -131,6 +131,7 @@ func (m *Manager) Run(ctx context.Context) {
 // refresh reads Temporal's list and the reconciler's overrides once.
 func (m *Manager) refresh(ctx context.Context) (pages int, err error) {
 	at := time.Now()
+	m.readStatus(ctx)
 	project, byID := m.desired()
 	listed, err := m.server.List(ctx, activities.Scope{Project: m.name, Also: project.NamedScheduleIDs()})
 	if err != nil {
@@ -142,7 +143,6 @@ func (m *Manager) refresh(ctx context.Context) (pages int, err error) {
 		m.logger.Debug("reading the overrides", "project", m.name, "error", err)
 		overrides = map[string]workflows.ActiveOverride{} // paused-versus-YAML still shows
 	}
-	m.readStatus(ctx)
 	m.resolve(ctx, entries)
 	m.snapshot.replace(entries, overrides, at)
 	return 1 + len(listed)/listPage, nil

@@ -58,7 +58,9 @@ func (m *Manager) Stats() Stats {
 			}
 		}
 	}
-	s.NextHour = m.nextHourRuns(infos, now)
+	if !observedAt.IsZero() {
+		s.NextHour = m.nextHourRuns(infos, now)
+	}
 	m.statsMu.Lock()
 	defer m.statsMu.Unlock()
 	s.Status, s.Answered = m.status, m.answered
