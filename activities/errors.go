@@ -40,6 +40,12 @@ func isTimeout(err error) bool {
 	return errors.As(err, &deadline) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// isBusy reports whether the server has too much to do now.
+func isBusy(err error) bool {
+	var exhausted *serviceerror.ResourceExhausted
+	return errors.As(err, &exhausted)
+}
+
 func isNotFound(err error) bool {
 	var notFound *serviceerror.NotFound
 	return errors.As(err, &notFound)

@@ -93,25 +93,39 @@ func (s *Server) list(ctx context.Context, query string, each func(*schedulepb.S
 	}
 }
 
-// firstDescribe is how long a first try of a describe may take; each further one four times as long, up to
+// firstDescribe is how long a first try of a describe may take; each further one three times as long, up to
 // callTimeout. A describe is a query, and the development server loses some that meet a workflow task
 // (docs/temporal.md, "Lost queries").
-const firstDescribe = time.Second
+const firstDescribe = 3 * time.Second
 
 func (s *Server) describe(ctx context.Context, id string) (*workflowservice.DescribeScheduleResponse, error) {
 	ctx = withResource(ctx, "schedule", id)
-	for timeout := firstDescribe; ; timeout *= 4 {
+	for timeout := firstDescribe; ; timeout *= 3 {
+		until := time.Now().Add(timeout)
 		response, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DescribeScheduleResponse, error) {
-			ctx, cancel := context.WithTimeout(ctx, timeout)
+			ctx, cancel := context.WithDeadline(ctx, until)
 			defer cancel()
 			return s.service.DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id})
 		})
 		switch {
 		case err == nil:
 			return response, nil
-		case !isTimeout(err) || ctx.Err() != nil || timeout >= callTimeout:
+		case !isTimeout(err) && !isBusy(err), ctx.Err() != nil, timeout >= callTimeout:
 			return nil, fmt.Errorf("describe schedule %s: %w", id, err)
+		case isBusy(err):
+			pause(ctx, min(time.Until(until), busyPause))
 		}
+	}
+}
+
+// busyPause is how long a describe waits where the schedule is answering others: its own workflow buffers few
+// queries.
+const busyPause = 500 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 

@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	// adopters is how many projects adopt, each killed once; adoptersAtOnce how many processes run at once.
-	adopters       = 50
+	// adopters is how many projects adopt, each killed five times; adoptersAtOnce how many processes run at once.
+	adopters       = 10
 	adoptersAtOnce = 5
 	// adoptedEach is how many schedules each adopts.
-	adoptedEach = 4
+	adoptedEach = 20
 )
 
 func TestAdoption(t *testing.T) {
@@ -36,9 +36,11 @@ func TestAdoption(t *testing.T) {
 			dirs[i] = adopting(t, c, i)
 		}
 		eachAtOnce(dirs, func(dir string) {
-			process := start(t, env, "serve", "--project", dir, "--api=false")
-			time.Sleep(time.Duration(100+rand.IntN(900)) * time.Millisecond) // a random moment of its first pass
-			process.kill()
+			for range kills / adopters {
+				process := start(t, env, "serve", "--project", dir, "--api=false")
+				time.Sleep(time.Duration(100+rand.IntN(900)) * time.Millisecond) // a random moment of its first pass
+				process.kill()
+			}
 		})
 		eachAtOnce(dirs, func(dir string) {
 			process := start(t, env, "serve", "--project", dir, "--api=false")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -205,12 +206,8 @@ func (r *planReport) summary(out io.Writer) error {
 	if len(r.Problem) > 0 {
 		text += ", " + plural(len(r.Problem), "problem")
 	}
-	for _, more := range []string{r.Stopped, r.Reconciler} {
-		if more != "" {
-			text += "\n" + more
-		}
-	}
-	return say(out, "%s", text)
+	lines := slices.DeleteFunc([]string{text, r.Stopped, r.Reconciler}, func(line string) bool { return line == "" })
+	return say(out, "%s", strings.Join(lines, "\n"))
 }
 
 func printJSON(out io.Writer, value any) error {
