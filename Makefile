@@ -17,10 +17,10 @@ TEMPORAL := $(if $(shell command -v temporal 2>/dev/null),,bin/temporal)
 SOURCES := $(shell find . -name "*.go" -not -name "*_test.go") $(shell find api config/schema -type f) go.mod go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench clean
+.PHONY: help run build test lint bench screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: bin/schedules $(TEMPORAL) ## start Temporal, the reconciler and a stand-in worker on examples/quickstart
 	bin/schedules dev --project examples/quickstart $(ARGS)
@@ -39,6 +39,11 @@ lint: $(GOLANGCI_LINT) $(WORKFLOWCHECK) ## check format, mistakes, import arrows
 
 bench: $(TEMPORAL) ## run the benchmarks, one package after the other
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m -p 1 $(ARGS) ./...
+
+# The test that reads these pages makes their pictures too. It needs chromium, node and npm on PATH.
+screenshots: $(TEMPORAL) ## make the pictures of docs/temporal-ui.md anew
+	mkdir -p docs/images
+	SCREENSHOTS=$(CURDIR)/docs/images $(GO) test ./cmd -run '^TestTemporalUI$$' -count=1 -v $(ARGS)
 
 clean: ## remove what was built, and the state of `make run`
 	rm -rf bin examples/*/.schedules

@@ -29,7 +29,7 @@ type planReport struct {
 	// Reverted are the overrides that the pass ends.
 	Reverted []workflows.ActiveOverride `json:"reverted_overrides"`
 	Counts   activities.Counts          `json:"counts"`
-	// Stopped says why a reload would change nothing of this: the prune guard, or an older generation.
+	// Stopped says why a reload would change nothing of this: the prune guard, an older generation, a rename.
 	Stopped string `json:"stopped,omitempty"`
 	// Reconciler says why the reconciler was not asked.
 	Reconciler string `json:"reconciler,omitempty"`
