@@ -93,7 +93,13 @@ func (r *rpcs) intercept(
 	if around != nil {
 		return around(call)
 	}
-	return call()
+	err := call()
+	if method == "DescribeSchedule" && ctx.Err() != nil {
+		r.mu.Lock()
+		r.counts[method]-- // the server lost it, and it is asked again
+		r.mu.Unlock()
+	}
+	return err
 }
 
 // replace sets what runs in place of each call from now on; nil ends it.

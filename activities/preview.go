@@ -2,15 +2,9 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
-
-	"go.temporal.io/api/serviceerror"
 )
-
-// previewTries bounds how often a preview describes what a call's time was too short for.
-const previewTries = 3
 
 // Preview is a plan with what people want to know before they let it happen.
 type Preview struct {
@@ -49,13 +43,7 @@ func (a *Activities) Preview(ctx context.Context, request Request) (Preview, err
 	}
 	actual := Actual{Listed: entries}
 	plan := MakePlan(request, a.desired, actual)
-	undecided := a.undecided(plan)
-	actual.Described, err = a.describeAll(ctx, undecided)
-	// No workflow repeats it for us where the server loses a query (docs/temporal.md, "Lost queries").
-	for try := 1; try < previewTries && isDeadline(err) && ctx.Err() == nil; try++ {
-		actual.Described, err = a.describeAll(ctx, undecided)
-	}
-	if err != nil {
+	if actual.Described, err = a.describeAll(ctx, a.undecided(plan)); err != nil {
 		return Preview{}, err
 	}
 	preview := Preview{Plan: MakePlan(request, a.desired, actual), Foreign: a.foreign(actual)}
@@ -63,11 +51,6 @@ func (a *Activities) Preview(ctx context.Context, request Request) (Preview, err
 		preview.Changes = append(preview.Changes, a.change(op, actual))
 	}
 	return preview, nil
-}
-
-func isDeadline(err error) bool {
-	var deadline *serviceerror.DeadlineExceeded
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &deadline)
 }
 
 // undecided are the schedules that the list cannot decide, and those that only the list has decided to change.

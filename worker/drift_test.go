@@ -224,7 +224,7 @@ func TestDriftOfEachField(t *testing.T) {
 		for id, field := range fields {
 			assert.Equal(t, []string{field}, told[id])
 			assert.Empty(t, activities.Compare(before[id], r.raw(id)), id)
-			assert.Len(t, warned(log, putBack, fmt.Sprintf("workflow_id=%s fields=[%s]", id, field)), 1, log)
+			assert.NotEmpty(t, warned(log, putBack, fmt.Sprintf("workflow_id=%s fields=[%s]", id, field)), log)
 		}
 	})
 	t.Run("Should put back what an audit finds from then on", func(t *testing.T) {
@@ -288,7 +288,9 @@ func TestDrift(t *testing.T) {
 		status := r.reported("that")
 		require.Len(t, status.Corrections, 1)
 		assert.Equal(t, "this", status.Corrections[0].WorkflowID)
-		assert.Len(t, warned(log, putBack), 1)
+		// Twice where the server refuses the workflow task that logged it, because a signal came meanwhile.
+		assert.NotEmpty(t, warned(log, putBack))
+		assert.Empty(t, warned(log, putBack, "workflow_id=that"), log)
 		assert.Equal(t, "elsewhere", action(r.raw("that")).GetTaskQueue().GetName())
 
 		t.Run("Should be in sync again when somebody puts the other back by hand", func(t *testing.T) {
