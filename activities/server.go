@@ -93,34 +93,39 @@ func (s *Server) list(ctx context.Context, query string, each func(*schedulepb.S
 	}
 }
 
-// firstDescribe is how long a first try of a describe may take; each further one three times as long, up to
-// callTimeout. A describe is a query, and the development server loses some that meet a workflow task
-// (docs/temporal.md, "Lost queries").
-const firstDescribe = 3 * time.Second
+const (
+	// firstDescribe is how long a first try of a describe may take, each further one three times as long: a
+	// describe is a query, and the development server loses some that meet a workflow task (docs/temporal.md,
+	// "Lost queries").
+	firstDescribe = 3 * time.Second
+	// busyPause is how long a describe waits where the schedule's own workflow has as many queries as it
+	// buffers; a lost one counts until its time is over.
+	busyPause = 500 * time.Millisecond
+)
 
+// describe asks again for as long as one call may take in all.
 func (s *Server) describe(ctx context.Context, id string) (*workflowservice.DescribeScheduleResponse, error) {
 	ctx = withResource(ctx, "schedule", id)
-	for timeout := firstDescribe; ; timeout *= 3 {
-		until := time.Now().Add(timeout)
+	end := time.Now().Add(callTimeout)
+	for timeout := firstDescribe; ; {
 		response, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DescribeScheduleResponse, error) {
-			ctx, cancel := context.WithDeadline(ctx, until)
+			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
 			return s.service.DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id})
 		})
+		again := ctx.Err() == nil && time.Now().Before(end)
 		switch {
 		case err == nil:
 			return response, nil
-		case !isTimeout(err) && !isBusy(err), ctx.Err() != nil, timeout >= callTimeout:
+		case again && isTimeout(err):
+			timeout *= 3
+		case again && isBusy(err):
+			pause(ctx, busyPause)
+		default:
 			return nil, fmt.Errorf("describe schedule %s: %w", id, err)
-		case isBusy(err):
-			pause(ctx, min(time.Until(until), busyPause))
 		}
 	}
 }
-
-// busyPause is how long a describe waits where the schedule is answering others: its own workflow buffers few
-// queries.
-const busyPause = 500 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) {
 	select {

@@ -248,6 +248,7 @@ func TestAPISplit(t *testing.T) {
 }
 
 func TestAPITemporalAway(t *testing.T) {
+	t.Parallel()
 	t.Run("Should answer 503 with Retry-After while Temporal is away, and recover by itself", func(t *testing.T) {
 		port, dir := freePort(t), project(t, "outage", 2)
 		database := filepath.Join(t.TempDir(), "temporal.db")

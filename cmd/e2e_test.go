@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -34,7 +35,15 @@ var (
 	binary string
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// These tests wait for processes most of their time: more of them can run at once than there are processors.
+	if err := flag.Set("test.parallel", "5"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "schedules-e2e")
@@ -57,6 +66,7 @@ func run(m *testing.M) int {
 const soon = 90 * time.Second
 
 func TestKill(t *testing.T) {
+	t.Parallel()
 	t.Run("Should have all 500 schedules, each once, after kill -9 in the middle of creating them", func(t *testing.T) {
 		namespace, c := server.Namespace(t)
 		dir := project(t, "killed", 500)

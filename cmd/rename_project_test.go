@@ -84,6 +84,7 @@ func TestRenameProject(t *testing.T) {
 }
 
 func TestRenameProjectRefuses(t *testing.T) {
+	t.Parallel()
 	namespace, c := server.Namespace(t)
 	env := temporalEnv(server.Address(), namespace)
 	for _, test := range []struct {

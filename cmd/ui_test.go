@@ -37,6 +37,7 @@ const picturesVariable = "SCREENSHOTS"
 // edited by hand and one is paused. Each text is read through Temporal's API, and where there is a Chromium
 // also in the pages themselves.
 func TestTemporalUI(t *testing.T) {
+	t.Parallel()
 	ui := startUI(t)
 	browser := newBrowser(t, ui.ui)
 
