@@ -486,7 +486,7 @@ func TestListMany(t *testing.T) {
 func TestAdoptInterrupted(t *testing.T) {
 	t.Parallel()
 	const (
-		schedules = 3
+		schedules = 2
 		calls     = 3 * schedules // describe, update, describe
 	)
 	away := status.Error(codes.Unavailable, "away")
