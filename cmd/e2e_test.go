@@ -63,7 +63,7 @@ func run(m *testing.M) int {
 }
 
 // soon bounds the waits. It is far above what they need, for slow machines.
-const soon = 90 * time.Second
+const soon = 150 * time.Second
 
 func TestKill(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ import (
 )
 
 // soon bounds the waits of these tests. It is far above what they need, for slow machines.
-const soon = 60 * time.Second
+const soon = 150 * time.Second
 
 // eventually waits for a condition on the test's own goroutine, so that the condition may fail the test.
 func eventually(t testing.TB, what func() string, holds func() bool) {
