@@ -6,7 +6,6 @@ import (
 	"time"
 
 	schedulepb "go.temporal.io/api/schedule/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/compozy/schedules/config"
 )
@@ -20,8 +19,8 @@ type Move struct {
 	From, To string `json:"-"`
 }
 
-// Moves are the schedules that project from owns. Where the whole namespace is not listed, those whose ID
-// their file names are not among them.
+// Moves are the schedules that project from owns, those too whose ID their file names: the whole namespace is
+// listed for them.
 func (s *Server) Moves(ctx context.Context, from, to string) ([]Move, error) {
 	entries, err := s.List(ctx, Scope{Whole: true})
 	if err != nil {
@@ -87,11 +86,11 @@ func (s *Server) step(ctx context.Context, m Move, state moveState, action moveA
 		}
 		return err
 	case moveAlign:
-		return s.replace(ctx, m.NewID, state.new.Schedule, state.aligned(at))
+		return s.replace(ctx, m.NewID, state.new, state.aligned(at))
 	case moveEnd:
-		return s.replace(ctx, m.OldID, state.old.Schedule, state.ended(stageEnding, at))
+		return s.replace(ctx, m.OldID, state.old, state.ended(stageEnding, at))
 	case moveStart:
-		return s.replace(ctx, m.NewID, state.new.Schedule, state.started())
+		return s.replace(ctx, m.NewID, state.new, state.started())
 	case moveFill:
 		if window, ok := state.filled(at); ok {
 			patch := &schedulepb.SchedulePatch{BackfillRequest: []*schedulepb.BackfillRequest{window}}
@@ -100,11 +99,11 @@ func (s *Server) step(ctx context.Context, m Move, state moveState, action moveA
 				return err
 			}
 		}
-		return s.replace(ctx, m.NewID, state.new.Schedule, state.settled())
+		return s.replace(ctx, m.NewID, state.new, state.settled())
 	case moveRetire:
-		return s.replace(ctx, m.OldID, state.old.Schedule, state.ended(stageEnded, at))
+		return s.replace(ctx, m.OldID, state.old, state.ended(stageEnded, at))
 	case moveTake:
-		return s.replace(ctx, m.OldID, state.old.Schedule, state.taken(Owner{Project: m.To, WorkflowID: m.WorkflowID}))
+		return s.replace(ctx, m.OldID, state.old, state.taken(Owner{Project: m.To, WorkflowID: m.WorkflowID}))
 	case moveMerge:
 		return s.merge(ctx, m, state)
 	case moveDelete:
@@ -127,15 +126,11 @@ func (s *Server) merge(ctx context.Context, m Move, state moveState) error {
 }
 
 // replace makes one try to write a schedule that is still as it was seen. Where somebody changed it
-// meanwhile nothing is written, and the next step is decided anew.
-func (s *Server) replace(ctx context.Context, id string, seen, next *schedulepb.Schedule) error {
-	actual, token, err := s.current(ctx, id)
-	if err != nil || actual.Missing || !proto.Equal(actual.Schedule, seen) {
-		return err
-	}
-	err = s.update(ctx, id, next, token)
+// meanwhile nothing is written (docs/temporal.md, "Updates"), and the next step is decided anew.
+func (s *Server) replace(ctx context.Context, id string, seen Detail, next *schedulepb.Schedule) error {
+	err := s.update(ctx, id, next, seen.token)
 	if isStaleToken(err) {
 		return nil
 	}
-	return err
+	return ignoreNotFound(err)
 }

@@ -191,10 +191,7 @@ type Request struct {
 // the same plan. Where the list cannot decide, it names the schedule in Doubtful; called again with
 // that schedule described, it decides.
 func MakePlan(request Request, desired []Desired, actual Actual) Plan {
-	p := planner{Request: request, described: actual.Described, recent: map[string]Write{}}
-	for _, write := range request.Recent {
-		p.recent[cmp.Or(write.ScheduleID, config.DefaultScheduleID(request.Project, write.WorkflowID))] = write
-	}
+	p := newPlanner(request, actual)
 	listed := make(map[string]Listed, len(actual.Listed))
 	entries := make([]Listed, 0, len(actual.Listed))
 	for _, entry := range actual.Listed {
@@ -251,7 +248,21 @@ type planner struct {
 	Request
 	described map[string]Described
 	recent    map[string]Write
+	suspects  map[string]bool
 	plan      Plan
+}
+
+func newPlanner(request Request, actual Actual) *planner {
+	p := &planner{
+		Request: request, described: actual.Described, recent: map[string]Write{}, suspects: map[string]bool{},
+	}
+	for _, write := range request.Recent {
+		p.recent[cmp.Or(write.ScheduleID, config.DefaultScheduleID(request.Project, write.WorkflowID))] = write
+	}
+	for _, workflowID := range request.Suspects {
+		p.suspects[workflowID] = true
+	}
+	return p
 }
 
 func (p *planner) countOwned(entry Listed) {
@@ -286,7 +297,7 @@ func (p *planner) want(d Desired, entry Listed, found bool) {
 		p.doubt(d.ScheduleID) // describe shows more of whose it is
 	case !entry.OwnedBy(p.Project):
 		p.conflict(d, entry.Owner)
-	case slices.Contains(p.Suspects, d.WorkflowID):
+	case p.suspects[d.WorkflowID]:
 		p.doubt(d.ScheduleID)
 	case wrote && p.contradicts(write, entry):
 		p.doubt(d.ScheduleID)
@@ -355,7 +366,7 @@ func (p *planner) wantTaken(d Desired, actual Described, adopts bool) {
 		op.Corrects = fieldsOf(differences)
 	}
 	switch {
-	case ok && note.Enabled != d.Enabled, op.Paused != nil, op.Adopts:
+	case ok && note.Enabled != d.Enabled, op.Paused != nil:
 		p.update(op, d) // as from the list: who changes it anyway puts it back
 	case drifted && !p.Correct && !slices.Contains(p.Reverts, d.WorkflowID):
 		p.drift(d, op.Corrects)
@@ -384,7 +395,7 @@ func (p *planner) note(text string) (Note, bool) {
 // isDrift tells a hand edit from a change of the YAML: on an unchanged revision, where the note still shows the
 // hash that the YAML has, or where it was seen before, only a hand can have changed the schedule.
 func (p *planner) isDrift(d Desired, note Note, ours bool) bool {
-	suspect := p.Correct && slices.Contains(p.Suspects, d.WorkflowID)
+	suspect := p.Correct && p.suspects[d.WorkflowID]
 	return (p.Kind == PassResync || suspect) && !ours || ours && note.Hash == d.Hash
 }
 

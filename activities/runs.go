@@ -51,6 +51,8 @@ type Detail struct {
 	NextRuns []time.Time
 	LastRun  *LastRun
 	Info     *schedulepb.ScheduleInfo
+	// token is for an update of the schedule as it is here.
+	token []byte
 }
 
 // Describe reads a schedule as it is now.
@@ -67,6 +69,7 @@ func (s *Server) Describe(ctx context.Context, id string) (Detail, error) {
 		NextRuns:  times(response.GetInfo().GetFutureActionTimes()),
 		LastRun:   lastRun(response.GetInfo().GetRecentActions()),
 		Info:      response.GetInfo(),
+		token:     response.GetConflictToken(),
 	}, nil
 }
 

@@ -148,10 +148,11 @@ func (s *Server) current(ctx context.Context, id string) (Described, []byte, err
 
 func described(id string, response *workflowservice.DescribeScheduleResponse) Described {
 	schedule := response.GetSchedule()
+	marked := !markedOwner(id, schedule.GetSpec()).None()
 	return Described{
 		Owner:    ownerOf(id, response.GetMemo(), schedule),
-		Lasting:  !memoOwner(id, response.GetMemo()).None() || !markedOwner(id, schedule.GetSpec()).None(),
-		Marked:   !markedOwner(id, schedule.GetSpec()).None(),
+		Lasting:  marked || !memoOwner(id, response.GetMemo()).None(),
+		Marked:   marked,
 		Schedule: schedule,
 	}
 }

@@ -81,24 +81,6 @@ func apiCommand(env Environment, command *cobra.Command, run func(context.Contex
 	return command
 }
 
-func addOutputFlag(command *cobra.Command, output *string) {
-	command.Flags().StringVarP(output, "output", "o", "text", "text or json")
-	completeFlag(command, "output", "text", "json")
-}
-
-// completeFlag tells the shells a flag's values.
-func completeFlag(command *cobra.Command, name string, values ...string) {
-	// It fails only for a flag that the command does not have.
-	_ = command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
-}
-
-func isJSON(output string) (bool, error) {
-	if output != "text" && output != "json" {
-		return false, fmt.Errorf("unknown output %q: use text or json", output)
-	}
-	return output == "json", nil
-}
-
 // apiClient calls the API for one command.
 type apiClient struct {
 	env      Environment

@@ -54,16 +54,16 @@ func newExport(env Environment) *cobra.Command {
 	flags.StringVar(&o.query, "query", "", "visibility query for the schedules (default all of the namespace)")
 	flags.StringArrayVar(&o.ids, "schedule-id", nil, "only the schedule of this ID; give it again for more")
 	flags.StringVar(&o.dir, "dir", "workflows", "directory for the files; - prints them")
-	flags.StringVarP(&o.output, "output", "o", "text", "text or json")
+	addOutputFlag(command, &o.output)
 	flags.BoolVar(&o.force, "force", false, "overwrite files that exist")
-	completeFlag(command, "output", "text", "json")
 	return command
 }
 
 func (o exportOptions) check() error {
+	if _, err := isJSON(o.output); err != nil {
+		return err
+	}
 	switch {
-	case o.output != "text" && o.output != "json":
-		return fmt.Errorf("unknown output %q: use text or json", o.output)
 	case o.query != "" && len(o.ids) > 0:
 		return errors.New("--query and --schedule-id do not go together: use one of them")
 	case o.dir == "":

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +21,8 @@ const (
 	planTimeout = 10 * time.Minute
 	// planRPS limits a plan's calls of Temporal, beside a reconciler that is working.
 	planRPS = 100
+	// overridesPage is how many overrides are asked for at a time.
+	overridesPage = 1000
 	// plannedRuns is how many next runs a plan shows of what changes.
 	plannedRuns = 3
 )
@@ -46,23 +47,23 @@ func newPlan(env Environment) *cobra.Command {
 		Example: "  schedules plan --project examples/quickstart",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if options.output != "text" && options.output != "json" {
-				return fmt.Errorf("unknown output %q: use text or json", options.output)
+			asJSON, err := isJSON(options.output)
+			if err != nil {
+				return err
 			}
-			return plan(command.Context(), env, options)
+			return plan(command.Context(), env, options, asJSON)
 		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&options.path, "project", ".", "project directory, or its compozy.yaml")
-	flags.StringVarP(&options.output, "output", "o", "text", "text or json")
+	addOutputFlag(command, &options.output)
 	flags.BoolVar(&options.force, "force", false, "show what a forced reload would change")
 	flags.Int64Var(&options.generation, "generation", 0, "order of the deploy that is planned, as for serve")
 	flags.BoolVar(&options.exitCode, "detailed-exitcode", false, "end with exit code 2 where something would change")
-	completeFlag(command, "output", "text", "json")
 	return command
 }
 
-func plan(ctx context.Context, env Environment, options planOptions) error {
+func plan(ctx context.Context, env Environment, options planOptions, asJSON bool) error {
 	project, err := config.Load(options.path)
 	if err != nil {
 		return err
@@ -78,7 +79,7 @@ func plan(ctx context.Context, env Environment, options planOptions) error {
 	if err != nil {
 		return err
 	}
-	if options.output == "json" {
+	if asJSON {
 		err = printJSON(env.Out, report)
 	} else {
 		err = report.print(env)
@@ -87,20 +88,6 @@ func plan(ctx context.Context, env Environment, options planOptions) error {
 		return exitError(exitChanges)
 	}
 	return err
-}
-
-// dialTemporal connects as every Temporal tool does.
-func dialTemporal(ctx context.Context, env Environment) (c client.Client, namespace string, err error) {
-	options, err := temporalOptions(env, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, "", err
-	}
-	c, err = client.DialContext(ctx, options)
-	if err != nil {
-		return nil, "", fmt.Errorf("connect to Temporal at %s: %w; is it running? TEMPORAL_ADDRESS names another",
-			options.HostPort, err)
-	}
-	return c, options.Namespace, nil
 }
 
 // makePlan asks Temporal and the reconciler, and plans.
@@ -157,22 +144,18 @@ func askReconciler(ctx context.Context, c client.Client, project string) (known,
 		return known{}, err
 	}
 	k := known{status: status}
-	query := workflows.OverridesQuery{PageSize: 1000}
-	for {
+	k.overrides, err = workflows.AllOverrides(overridesPage, func(query workflows.OverridesQuery) (workflows.OverridesPage, error) {
 		var page workflows.OverridesPage
 		value, err := c.QueryWorkflow(askCtx, workflows.ReconcilerID(project), "", workflows.QueryOverrides, query)
 		if err == nil {
 			err = value.Get(&page)
 		}
-		if err != nil {
-			return known{}, fmt.Errorf("ask the reconciler of project %s for its overrides: %w", project, err)
-		}
-		k.overrides = append(k.overrides, page.Overrides...)
-		if page.After == "" {
-			return k, nil
-		}
-		query.After = page.After
+		return page, err
+	})
+	if err != nil {
+		return known{}, fmt.Errorf("ask the reconciler of project %s for its overrides: %w", project, err)
 	}
+	return k, nil
 }
 
 // overridesAfter tells the overrides that a pass of that kind keeps from those that it reverts.
@@ -190,16 +173,13 @@ func (k known) overridesAfter(kind activities.PassKind) (
 	return kept, reverted
 }
 
-// listLag is how far a list can lag behind writes (docs/temporal.md, "The list lags").
-const listLag = 30 * time.Second
-
 // suspects are the workflow ids to describe whatever the list shows: those that the reconciler found changed
 // by hand. All, where hand edits are put back by the pass and the audit that follows it, since a list does not
 // show each of them, and where a pass has just written what the list may not show yet.
 func (k known) suspects(project *config.Project, request activities.Request) []string {
 	var ids []string
 	last := k.status.LastPass
-	wrote := last != nil && last.Created+last.Updated+last.Deleted > 0 && request.Now.Sub(last.FinishedAt) < listLag
+	wrote := last != nil && last.Created+last.Updated+last.Deleted > 0 && request.Now.Sub(last.FinishedAt) < workflows.ListLag
 	if wrote || request.Correct && request.Kind != activities.PassResync {
 		for _, w := range project.Scheduled() {
 			ids = append(ids, w.ID)

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -208,11 +207,4 @@ func (r *planReport) summary(out io.Writer) error {
 	}
 	lines := slices.DeleteFunc([]string{text, r.Stopped, r.Reconciler}, func(line string) bool { return line == "" })
 	return say(out, "%s", strings.Join(lines, "\n"))
-}
-
-func printJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
 }

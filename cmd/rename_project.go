@@ -45,9 +45,8 @@ func newRenameProject(env Environment) *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&options.from, "from", "", "the project's former name (required)")
 	flags.StringVar(&options.to, "to", "", "its new name (required)")
-	flags.BoolVar(&options.dryRun, "dry-run", false, "show what would be moved, and change nothing")
-	flags.StringVarP(&options.output, "output", "o", "text", "text or json, of a dry run")
-	completeFlag(command, "output", "text", "json")
+	flags.BoolVar(&options.dryRun, "dry-run", false, "show what would be moved, as text or JSON (-o), and change nothing")
+	addOutputFlag(command, &options.output)
 	return command
 }
 
@@ -63,10 +62,8 @@ func (o renameOptions) check() error {
 	if o.from == o.to {
 		return fmt.Errorf("--from and --to are both %q: name two projects", o.from)
 	}
-	if o.output != "text" && o.output != "json" {
-		return fmt.Errorf("unknown output %q: use text or json", o.output)
-	}
-	return nil
+	_, err := isJSON(o.output)
+	return err
 }
 
 func renameProject(ctx context.Context, env Environment, options renameOptions) error {

@@ -38,24 +38,24 @@ func newStatus(env Environment) *cobra.Command {
 			"it is stopped; off a terminal it prints only what changed.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if options.output != "text" && options.output != "json" {
-				return fmt.Errorf("unknown output %q: use text or json", options.output)
+			asJSON, err := isJSON(options.output)
+			if err != nil {
+				return err
 			}
 			name, err := config.LoadName(options.path)
 			if err != nil {
 				return err
 			}
-			return showStatus(command.Context(), env, name, options)
+			return showStatus(command.Context(), env, name, asJSON, options.watch)
 		},
 	}
 	command.Flags().StringVar(&options.path, "project", ".", "project directory, or its compozy.yaml")
-	command.Flags().StringVarP(&options.output, "output", "o", "text", "text or json")
+	addOutputFlag(command, &options.output)
 	command.Flags().BoolVarP(&options.watch, "watch", "w", false, "look again every two seconds")
-	completeFlag(command, "output", "text", "json")
 	return command
 }
 
-func showStatus(ctx context.Context, env Environment, project string, options statusOptions) error {
+func showStatus(ctx context.Context, env Environment, project string, asJSON, watch bool) error {
 	c, _, err := dialTemporal(ctx, env)
 	if err != nil {
 		return err
@@ -66,18 +66,18 @@ func showStatus(ctx context.Context, env Environment, project string, options st
 		defer cancel()
 		return askStatus(ctx, c, project)
 	}
-	if options.watch {
-		return watchStatus(ctx, env, ask, options.output)
+	if watch {
+		return watchStatus(ctx, env, ask, asJSON)
 	}
 	status, err := ask(ctx)
 	if err != nil {
 		return err
 	}
-	return writeStatus(env, status, options.output)
+	return writeStatus(env, status, asJSON)
 }
 
-func writeStatus(env Environment, status workflows.Status, output string) error {
-	if output == "json" {
+func writeStatus(env Environment, status workflows.Status, asJSON bool) error {
+	if asJSON {
 		return printJSON(env.Out, status)
 	}
 	return printStatus(env, status)
@@ -86,7 +86,7 @@ func writeStatus(env Environment, status workflows.Status, output string) error 
 // watchStatus shows the status again and again, on a terminal in one place, until ctx ends. A reconciler that
 // does not answer is shown as such.
 func watchStatus(
-	ctx context.Context, env Environment, ask func(context.Context) (workflows.Status, error), output string,
+	ctx context.Context, env Environment, ask func(context.Context) (workflows.Status, error), asJSON bool,
 ) error {
 	shown := ""
 	for {
@@ -96,7 +96,7 @@ func watchStatus(
 		page.Coloured = hasColours(env)
 		status, err := ask(ctx)
 		if err == nil {
-			err = writeStatus(page, status, output)
+			err = writeStatus(page, status, asJSON)
 		}
 		if ctx.Err() != nil {
 			return nil

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -25,6 +26,20 @@ func temporalOptions(env Environment, logger *slog.Logger) (client.Options, erro
 	}
 	options.Logger = sdkLogger(logger)
 	return options, nil
+}
+
+// dialTemporal connects as every Temporal tool does.
+func dialTemporal(ctx context.Context, env Environment) (c client.Client, namespace string, err error) {
+	options, err := temporalOptions(env, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, "", err
+	}
+	c, err = client.DialContext(ctx, options)
+	if err != nil {
+		return nil, "", fmt.Errorf("connect to Temporal at %s: %w; is it running? TEMPORAL_ADDRESS names another",
+			options.HostPort, err)
+	}
+	return c, options.Namespace, nil
 }
 
 // sdkLogger makes the SDK log through ours.

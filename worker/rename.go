@@ -205,22 +205,16 @@ func (r Renaming) signal(ctx context.Context, project string, message workflows.
 
 // overrides are those of the former name.
 func (r Renaming) overrides(ctx context.Context) ([]workflows.ActiveOverride, error) {
-	var all []workflows.ActiveOverride
-	query := workflows.OverridesQuery{PageSize: overridesInSignal}
-	for {
-		page, err := r.overridesPage(ctx, query)
-		if isNotFound(err) {
-			return nil, nil // no reconciler was ever running
-		}
-		if err != nil {
-			return nil, fmt.Errorf("ask the reconciler of project %s for its overrides: %w", r.From, err)
-		}
-		all = append(all, page.Overrides...)
-		if page.After == "" {
-			return all, nil
-		}
-		query.After = page.After
+	all, err := workflows.AllOverrides(overridesInSignal, func(query workflows.OverridesQuery) (workflows.OverridesPage, error) {
+		return r.overridesPage(ctx, query)
+	})
+	if isNotFound(err) {
+		return nil, nil // no reconciler was ever running
 	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the reconciler of project %s for its overrides: %w", r.From, err)
+	}
+	return all, nil
 }
 
 // overridesPage asks until there is an answer: a worker that was killed is asked in vain for some seconds.

@@ -101,14 +101,7 @@ func (s *State) concludeAudit(result activities.AuditResult, now time.Time) {
 
 // auditOptions: an audit that is not wanted any more is left to itself, since it changes nothing.
 func (r *reconciler) auditOptions(ctx workflow.Context, revision string) workflow.Context {
-	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue:              RevisionQueue(r.project, revision),
-		ScheduleToStartTimeout: workerTimeout,
-		StartToCloseTimeout:    activities.AuditTimeout(r.Status.Counts.Desired),
-		HeartbeatTimeout:       heartbeatTimeout,
-		Summary:                "audit every field of revision " + revision,
-		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second, MaximumAttempts: 10,
-		},
-	})
+	options := r.revisionOptions(revision, "audit every field of revision "+revision)
+	options.StartToCloseTimeout = activities.AuditTimeout(r.Status.Counts.Desired)
+	return workflow.WithActivityOptions(ctx, options)
 }

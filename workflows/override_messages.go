@@ -138,6 +138,23 @@ type OverridesQuery struct {
 	PageSize int `json:"page_size,omitempty"`
 }
 
+// AllOverrides asks for page after page, of the given size, until it has every override.
+func AllOverrides(pageSize int, ask func(OverridesQuery) (OverridesPage, error)) ([]ActiveOverride, error) {
+	var all []ActiveOverride
+	query := OverridesQuery{PageSize: pageSize}
+	for {
+		page, err := ask(query)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Overrides...)
+		if page.After == "" {
+			return all, nil
+		}
+		query.After = page.After
+	}
+}
+
 // OverridesPage answers the overrides query, in order of workflow ids.
 type OverridesPage struct {
 	Overrides []ActiveOverride `json:"overrides"`

@@ -294,20 +294,25 @@ func (r *reconciler) afterPass(ctx workflow.Context, reverts []PendingRevert, er
 	}
 }
 
-// activityOptions: the revision's own queue; Temporal's retries instead of ours; a pass that another
-// revision ended waits for its activities, so that two revisions never write at the same time.
+// activityOptions: a pass that another revision ended waits for its activities, so that two revisions never
+// write at the same time.
 func (r *reconciler) activityOptions(ctx workflow.Context, pass *Pass, summary string) workflow.Context {
-	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue:              RevisionQueue(r.project, pass.Revision),
+	options := r.revisionOptions(pass.Revision, summary)
+	options.StartToCloseTimeout, options.WaitForCancellation = time.Hour, true
+	return workflow.WithActivityOptions(ctx, options)
+}
+
+// revisionOptions: the revision's own queue, and Temporal's retries instead of ours.
+func (r *reconciler) revisionOptions(revision, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue:              RevisionQueue(r.project, revision),
 		ScheduleToStartTimeout: workerTimeout,
-		StartToCloseTimeout:    time.Hour,
 		HeartbeatTimeout:       heartbeatTimeout,
-		WaitForCancellation:    true,
 		Summary:                summary,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second, MaximumAttempts: 10,
 		},
-	})
+	}
 }
 
 func batchSummary(verb string, operations []activities.Operation) string {

@@ -188,17 +188,17 @@ func (r *reconciler) historyIsLong(ctx workflow.Context) bool {
 	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxHistory
 }
 
-// wait returns when a pass is due: a message asked for it, or the resync interval is over; and when
-// messages have made the history long.
+// wait returns when a pass is due: a message asked for it, or the resync interval is over; when messages have
+// made the history long; and when a rename suspends or ends a suspension.
 func (r *reconciler) wait(ctx workflow.Context) error {
-	asked := func() bool { return r.passDue() || r.historyIsLong(ctx) }
 	if r.suspended() != "" {
 		return r.waitSuspended(ctx)
 	}
+	asked := func() bool { return r.passDue() || r.historyIsLong(ctx) || r.suspended() != "" }
 	if r.Status.Revision == "" {
-		return workflow.Await(ctx, func() bool { return asked() || r.suspended() != "" })
+		return workflow.Await(ctx, asked)
 	}
-	ok, err := awaitUntil(ctx, r.Status.NextResync, "next resync", func() bool { return asked() || r.suspended() != "" })
+	ok, err := awaitUntil(ctx, r.Status.NextResync, "next resync", asked)
 	if !ok {
 		r.PassDue = true
 	}

@@ -57,9 +57,9 @@ type RecentWrite struct {
 }
 
 const (
-	// listLag is how far a list can lag behind writes: up to 10 s were measured (docs/temporal.md,
+	// ListLag is how far a list can lag behind writes: up to 10 s were measured (docs/temporal.md,
 	// "The list lags").
-	listLag = 30 * time.Second
+	ListLag = 30 * time.Second
 	// settleAfter is when a pass that changed something is checked by a resync.
 	settleAfter = 15 * time.Second
 	// maxRecent bounds the memory of recent writes. Where more are written at once, the resync after
@@ -241,7 +241,7 @@ func (s *State) wroteOne(write activities.Write, now time.Time) {
 
 // recent are the writes that a list made now may contradict.
 func (s *State) recent(now time.Time) []activities.Write {
-	s.Recent = slices.DeleteFunc(s.Recent, func(w RecentWrite) bool { return now.Sub(w.At) > listLag })
+	s.Recent = slices.DeleteFunc(s.Recent, func(w RecentWrite) bool { return now.Sub(w.At) > ListLag })
 	writes := make([]activities.Write, len(s.Recent))
 	for i, w := range s.Recent {
 		writes[i] = w.Write

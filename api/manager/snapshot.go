@@ -130,9 +130,9 @@ func (m *Manager) Run(ctx context.Context) {
 
 // refresh reads Temporal's list and the reconciler's overrides once.
 func (m *Manager) refresh(ctx context.Context) (pages int, err error) {
-	at := time.Now()
 	m.readStatus(ctx)
 	project, byID := m.desired()
+	at := time.Now()
 	listed, err := m.server.List(ctx, activities.Scope{Project: m.name, Also: project.NamedScheduleIDs()})
 	if err != nil {
 		return 1, err
@@ -168,21 +168,18 @@ func byWorkflow(
 }
 
 func (m *Manager) readOverrides(ctx context.Context) (map[string]workflows.ActiveOverride, error) {
-	overrides := map[string]workflows.ActiveOverride{}
-	query := workflows.OverridesQuery{PageSize: listPage}
-	for {
-		var page workflows.OverridesPage
-		if err := m.query(ctx, &page, workflows.QueryOverrides, query); err != nil {
-			return nil, err
-		}
-		for _, o := range page.Overrides {
-			overrides[o.WorkflowID] = o
-		}
-		if page.After == "" {
-			return overrides, nil
-		}
-		query.After = page.After
+	all, err := workflows.AllOverrides(listPage, func(query workflows.OverridesQuery) (page workflows.OverridesPage, err error) {
+		err = m.query(ctx, &page, workflows.QueryOverrides, query)
+		return page, err
+	})
+	if err != nil {
+		return nil, err
 	}
+	overrides := make(map[string]workflows.ActiveOverride, len(all))
+	for _, o := range all {
+		overrides[o.WorkflowID] = o
+	}
+	return overrides, nil
 }
 
 // resolve asks for the status of runs that the list calls running: a schedule looks at its last run
