@@ -39,13 +39,13 @@ func TestAdoption(t *testing.T) {
 			for range kills / adopters {
 				process := start(t, env, "serve", "--project", dir, "--api=false")
 				time.Sleep(time.Duration(100+rand.IntN(900)) * time.Millisecond) // a random moment of its first pass
-				process.kill()
+				process.Kill()
 			}
 		})
 		eachAtOnce(dirs, func(dir string) {
 			process := start(t, env, "serve", "--project", dir, "--api=false")
-			eventually(t, process.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
-			process.kill()
+			eventually(t, process.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+			process.Kill()
 		})
 		for i := range dirs {
 			requireAdopted(t, c, namespace, i)

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/compozy/schedules/api/manager"
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
 )
@@ -66,7 +67,7 @@ func (c contract) hold(t *testing.T, request *http.Request, response *http.Respo
 
 func serveAPI(t *testing.T, env []string, dir string, args ...string) served {
 	t.Helper()
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t))
 	args = append([]string{"serve", "--project", dir, "--listen", address, "--rate-limit", "0"}, args...)
 	return served{child: start(t, env, args...), url: "http://" + address, contract: newContract(t)}
 }
@@ -100,7 +101,7 @@ func (s served) get(t *testing.T, id string) (info manager.ScheduleInfo) {
 
 func (s served) ready(t *testing.T) {
 	t.Helper()
-	eventually(t, s.log, func() bool {
+	eventually(t, s.Log, func() bool {
 		status, _, _ := s.request(t, http.MethodGet, "/readyz", "")
 		return status == http.StatusOK
 	})
@@ -120,7 +121,7 @@ func TestAPIOverrides(t *testing.T) {
 	first.pause(t, "wf-0000", `{"enabled":false,"reason":"incident 7"}`)
 	first.pause(t, "wf-0001", `{"enabled":false,"hold":true}`)
 	first.pause(t, "wf-0002", `{"enabled":false,"expires_in":"8s"}`)
-	first.kill()
+	first.Kill()
 
 	second := serveAPI(t, env, dir)
 	second.ready(t)
@@ -133,11 +134,11 @@ func TestAPIOverrides(t *testing.T) {
 		assert.Equal(t, "incident 7", info.Override.Reason)
 	})
 	t.Run("Should revert what expires, also across the restart", func(t *testing.T) {
-		eventually(t, second.log, func() bool { return second.get(t, "wf-0002").Enabled })
+		eventually(t, second.Log, func() bool { return second.get(t, "wf-0002").Enabled })
 	})
 	t.Run("Should revert by a changed YAML, save what is held", func(t *testing.T) {
 		writeFile(t, filepath.Join(dir, "workflows", "new.yaml"), "id: new\nschedule: {cron: \"0 5 * * *\"}\n")
-		eventually(t, second.log, func() bool { return second.get(t, "wf-0000").Enabled })
+		eventually(t, second.Log, func() bool { return second.get(t, "wf-0000").Enabled })
 		held := second.get(t, "wf-0001")
 		assert.False(t, held.Enabled)
 		assert.True(t, held.Override.Hold)
@@ -150,7 +151,7 @@ func TestAPIOverrides(t *testing.T) {
 		signal.Env = env
 		output, err := signal.CombinedOutput()
 		require.NoError(t, err, string(output))
-		eventually(t, second.log, func() bool { o := second.get(t, "wf-0002").Override; return o != nil && o.Actor == "shell" })
+		eventually(t, second.Log, func() bool { o := second.get(t, "wf-0002").Override; return o != nil && o.Actor == "shell" })
 	})
 	t.Run("Should do the whole round by the command line", func(t *testing.T) {
 		cli := func(args ...string) string {
@@ -166,11 +167,11 @@ func TestAPIOverrides(t *testing.T) {
 		cli("revert", "new")
 		cli("trigger", "new")
 		cli("backfill", "new", "--from", "2026-03-01", "--to", "2026-03-03")
-		eventually(t, second.log, func() bool { return strings.Contains(cli("runs", "new"), "running") })
+		eventually(t, second.Log, func() bool { return strings.Contains(cli("runs", "new"), "running") })
 		cli("reload", "--force", "--wait")
 		assert.True(t, second.get(t, "new").Enabled)
 	})
-	assert.Equal(t, 0, second.terminate())
+	assert.Equal(t, 0, second.Terminate())
 }
 
 func TestAPIOperations(t *testing.T) {
@@ -227,7 +228,7 @@ func TestAPISplit(t *testing.T) {
 		namespace, _ := server.Namespace(t)
 		env, dir := temporalEnv(server.Address(), namespace), project(t, "split", 1)
 		front := serveAPI(t, env, dir, "--worker=false")
-		eventually(t, front.log, func() bool {
+		eventually(t, front.Log, func() bool {
 			status, _, _ := front.request(t, http.MethodGet, "/healthz", "")
 			return status == http.StatusOK
 		})
@@ -237,8 +238,8 @@ func TestAPISplit(t *testing.T) {
 		back := start(t, env, "serve", "--project", dir, "--api=false")
 		front.ready(t)
 		front.pause(t, "wf-0000", `{"enabled":false}`)
-		assert.Equal(t, 0, back.terminate())
-		assert.Equal(t, 0, front.terminate())
+		assert.Equal(t, 0, back.Terminate())
+		assert.Equal(t, 0, front.Terminate())
 	})
 	t.Run("Should refuse to listen beyond loopback without authentication", func(t *testing.T) {
 		code, _, stderr := call(t, os.Environ(), "serve", "--project", project(t, "open", 1), "--listen", "0.0.0.0:0")
@@ -250,14 +251,14 @@ func TestAPISplit(t *testing.T) {
 func TestAPITemporalAway(t *testing.T) {
 	t.Parallel()
 	t.Run("Should answer 503 with Retry-After while Temporal is away, and recover by itself", func(t *testing.T) {
-		port, dir := freePort(t), project(t, "outage", 2)
+		port, dir := schedulestest.FreePort(t), project(t, "outage", 2)
 		database := filepath.Join(t.TempDir(), "temporal.db")
-		first := startTemporal(t, port, "--db-filename", database)
+		first := schedulestest.StartTemporal(t, port, "--db-filename", database)
 		s := serveAPI(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", port), "default"), dir)
 		s.ready(t)
 		s.pause(t, "wf-0000", `{"enabled":false}`)
 		first()
-		eventually(t, s.log, func() bool {
+		eventually(t, s.Log, func() bool {
 			status, _, header := s.request(t, http.MethodGet, "/api/v0/schedules/wf-0000", "")
 			return status == http.StatusServiceUnavailable && header.Get("Retry-After") != ""
 		})
@@ -274,19 +275,19 @@ func TestAPITemporalAway(t *testing.T) {
 		}
 		status, _, _ := s.request(t, http.MethodGet, "/healthz", "")
 		assert.Equal(t, http.StatusOK, status)
-		startTemporal(t, port, "--db-filename", database)
+		schedulestest.StartTemporal(t, port, "--db-filename", database)
 		s.ready(t)
 		assert.False(t, s.get(t, "wf-0000").Enabled, "still paused")
 		status, answer, _ := s.request(t, http.MethodPut, "/api/v0/schedules/wf-0001", `{"enabled":false}`)
 		assert.Contains(t, []int{http.StatusOK, http.StatusAccepted}, status, answer)
-		eventually(t, s.log, func() bool { return !s.get(t, "wf-0001").Enabled })
+		eventually(t, s.Log, func() bool { return !s.get(t, "wf-0001").Enabled })
 	})
 }
 
 func TestDocs(t *testing.T) {
 	t.Run("Should serve its own description and a page that shows it", func(t *testing.T) {
-		s := serveAPI(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", freePort(t)), "default"), project(t, "described", 1))
-		eventually(t, s.log, func() bool {
+		s := serveAPI(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t)), "default"), project(t, "described", 1))
+		eventually(t, s.Log, func() bool {
 			status, _, _ := s.request(t, http.MethodGet, "/healthz", "")
 			return status == http.StatusOK
 		})

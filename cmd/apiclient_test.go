@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/compozy/schedules/cmd"
+	"github.com/compozy/schedules/cmd/schedulestest"
 )
 
 // secret is the token of these tests. No output may have it.
@@ -299,7 +300,7 @@ func TestProblems(t *testing.T) {
 		assert.Empty(t, api.got()[0].header.Values("Authorization"))
 	})
 	t.Run("Should say that nobody listens", func(t *testing.T) {
-		url := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+		url := fmt.Sprintf("http://127.0.0.1:%d", schedulestest.FreePort(t))
 		got := runCommand(t, url, "list")
 		assert.Equal(t, result{1, "", "schedules: nobody listens at " + url +
 			": start `schedules serve`, or name another address with --api-url or SCHEDULES_API_URL\n"}, got)
@@ -357,7 +358,7 @@ func TestRetries(t *testing.T) {
 		})
 	}
 	t.Run("Should find an API that starts a moment later", func(t *testing.T) {
-		address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		address := fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t))
 		api := &fakeAPI{replies: map[string][]reply{call: {ok(pausedJSON)}}}
 		timer := time.AfterFunc(200*time.Millisecond, func() {
 			listener, err := net.Listen("tcp", address)
@@ -456,7 +457,7 @@ func TestCompletion(t *testing.T) {
 		})
 	}
 	t.Run("Should be silent where nobody listens", func(t *testing.T) {
-		got := runCommand(t, fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), "__complete", "get", "")
+		got := runCommand(t, fmt.Sprintf("http://127.0.0.1:%d", schedulestest.FreePort(t)), "__complete", "get", "")
 		assert.Equal(t, ":4\n", got.stdout)
 		assert.NotContains(t, got.stderr, "nobody")
 	})

@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
 )
@@ -52,18 +50,14 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "schedules")
-	build := exec.Command("go", "build", "-o", binary, "github.com/compozy/schedules")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
+	if binary, err = schedulestest.Build(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "build the binary:", err)
 		return 1
 	}
 	return temporaltest.Run(m, &server)
 }
 
-// soon bounds the waits. It is far above what they need, for slow machines.
-const soon = 150 * time.Second
+const soon = schedulestest.Soon
 
 func TestKill(t *testing.T) {
 	t.Parallel()
@@ -71,39 +65,39 @@ func TestKill(t *testing.T) {
 		namespace, c := server.Namespace(t)
 		dir := project(t, "killed", 500)
 		first := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
-		eventually(t, first.log, func() bool { return len(list(t, c, namespace, "killed")) >= 50 })
-		first.kill()
+		eventually(t, first.Log, func() bool { return len(list(t, c, namespace, "killed")) >= 50 })
+		first.Kill()
 		assert.Less(t, len(list(t, c, namespace, "killed")), 500, "killed in the middle")
 
 		second := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
-		eventually(t, second.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
-		eventually(t, second.log, func() bool { return len(list(t, c, namespace, "killed")) == 500 })
+		eventually(t, second.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		eventually(t, second.Log, func() bool { return len(list(t, c, namespace, "killed")) == 500 })
 		ids := map[string]bool{}
 		for _, entry := range list(t, c, namespace, "killed") {
 			assert.True(t, entry.OwnedBy("killed"))
 			ids[entry.ScheduleID] = true
 		}
 		assert.Len(t, ids, 500)
-		assert.Equal(t, 0, second.terminate())
+		assert.Equal(t, 0, second.Terminate())
 	})
 }
 
 func TestLateTemporal(t *testing.T) {
 	t.Run("Should wait for a Temporal that starts later, and say so", func(t *testing.T) {
-		port, dir := freePort(t), project(t, "early", 2)
+		port, dir := schedulestest.FreePort(t), project(t, "early", 2)
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 		early := start(t, temporalEnv(address, "default"), "serve", "--project", dir, "--api=false")
-		eventually(t, early.log, func() bool { return strings.Contains(early.log(), "waiting for Temporal") })
-		startTemporal(t, port)
-		eventually(t, early.log, func() bool { return status(t, address, "default", dir).Phase == workflows.PhaseInSync })
-		assert.Contains(t, early.log(), "connected to Temporal")
-		assert.Equal(t, 0, early.terminate())
+		eventually(t, early.Log, func() bool { return strings.Contains(early.Log(), "waiting for Temporal") })
+		schedulestest.StartTemporal(t, port)
+		eventually(t, early.Log, func() bool { return status(t, address, "default", dir).Phase == workflows.PhaseInSync })
+		assert.Contains(t, early.Log(), "connected to Temporal")
+		assert.Equal(t, 0, early.Terminate())
 	})
 	t.Run("Should stop on SIGTERM while it waits", func(t *testing.T) {
-		waiting := start(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", freePort(t)), "default"),
+		waiting := start(t, temporalEnv(fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t)), "default"),
 			"serve", "--project", project(t, "never", 1), "--api=false")
-		eventually(t, waiting.log, func() bool { return strings.Contains(waiting.log(), "waiting for Temporal") })
-		assert.Equal(t, 0, waiting.terminate())
+		eventually(t, waiting.Log, func() bool { return strings.Contains(waiting.Log(), "waiting for Temporal") })
+		assert.Equal(t, 0, waiting.Terminate())
 	})
 }
 
@@ -116,40 +110,40 @@ func TestDev(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "quickstart")
 		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))))
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, ".schedules")))
-		port, uiPort := freePort(t), freePort(t)
+		port, uiPort := schedulestest.FreePort(t), schedulestest.FreePort(t)
 		args := []string{"dev", "--project", dir, "--port", fmt.Sprint(port), "--ui-port", fmt.Sprint(uiPort),
-			"--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+			"--listen", fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t))}
 		// What reaches another Temporal must not reach into dev.
 		env := append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH"),
 			"TEMPORAL_ADDRESS=temporal.example.com:7233", "TEMPORAL_API_KEY=secret", "TEMPORAL_TLS=true")
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 
 		first := start(t, env, args...)
-		eventually(t, first.log, func() bool { return strings.Contains(first.log(), "Ctrl-C ends everything") })
+		eventually(t, first.Log, func() bool { return strings.Contains(first.Log(), "Ctrl-C ends everything") })
 		for _, shown := range []string{"heartbeat", "every 5s", "at 09:00 on Monday to Friday (America/New_York)", "paused", "in sync"} {
-			assert.Contains(t, first.log(), shown)
+			assert.Contains(t, first.Log(), shown)
 		}
 		c, err := client.Dial(client.Options{HostPort: address, Logger: nothing{}})
 		require.NoError(t, err)
 		defer c.Close()
-		eventually(t, first.log, func() bool { return completed(t, c, "heartbeat") > 0 })
+		eventually(t, first.Log, func() bool { return completed(t, c, "heartbeat") > 0 })
 		created := describe(t, c, "schedule-quickstart-heartbeat").Info.CreatedAt
 
 		heartbeat := filepath.Join(dir, "workflows", "heartbeat.yaml")
 		text, err := os.ReadFile(heartbeat)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(heartbeat, bytes.ReplaceAll(text, []byte("@every 5s"), []byte("@every 7s")), 0o600))
-		eventually(t, first.log, func() bool { return strings.Contains(first.log(), "every 7s") })
+		eventually(t, first.Log, func() bool { return strings.Contains(first.Log(), "every 7s") })
 		assert.Equal(t, 7*time.Second, describe(t, c, "schedule-quickstart-heartbeat").Schedule.Spec.Intervals[0].Every)
 
-		assert.Equal(t, 0, first.interrupt())
+		assert.Equal(t, 0, first.Interrupt())
 		requireFree(t, port)
 		requireFree(t, uiPort)
 
 		second := start(t, env, args...)
-		eventually(t, second.log, func() bool { return strings.Contains(second.log(), "Ctrl-C ends everything") })
+		eventually(t, second.Log, func() bool { return strings.Contains(second.Log(), "Ctrl-C ends everything") })
 		assert.Equal(t, created, describe(t, c, "schedule-quickstart-heartbeat").Info.CreatedAt, "the same schedule")
-		assert.Equal(t, 0, second.interrupt())
+		assert.Equal(t, 0, second.Interrupt())
 	})
 	t.Run("Should say which port is in use", func(t *testing.T) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -209,7 +203,7 @@ func TestStatus(t *testing.T) {
 		namespace, _ := server.Namespace(t)
 		dir := project(t, "shown", 3)
 		serve := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
-		eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		eventually(t, serve.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
 		code, stdout, stderr := call(t, temporalEnv(server.Address(), namespace), "status", "--project", dir)
 		assert.Equal(t, 0, code, stderr)
 		assert.Contains(t, stdout, "in sync")
@@ -223,7 +217,7 @@ func TestStatus(t *testing.T) {
 		require.NoError(t, err)
 		dir := project(t, "byhand", 2)
 		serve := start(t, temporalEnv(server.Address(), namespace), "serve", "--project", dir, "--api=false")
-		eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		eventually(t, serve.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
 	})
 	t.Run("Should refuse an unknown output", func(t *testing.T) {
 		code, _, stderr := call(t, os.Environ(), "status", "-o", "xml")
@@ -232,108 +226,24 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// project writes a project with n scheduled workflows.
-func project(t *testing.T, name string, n int) string {
-	t.Helper()
-	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "compozy.yaml"), "name: "+name+"\nworkflows:\n  - source: ./workflows/*.yaml\n")
-	for i := range n {
-		id := fmt.Sprintf("wf-%04d", i)
-		writeFile(t, filepath.Join(dir, "workflows", id+".yaml"), "id: "+id+"\nschedule: {cron: \"0 5 * * *\"}\n")
-	}
-	return dir
-}
+func project(t *testing.T, name string, n int) string { return schedulestest.Project(t, name, n) }
 
-func writeFile(t *testing.T, name, text string) {
-	t.Helper()
-	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
-	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
-}
+func writeFile(t *testing.T, name, text string) { schedulestest.WriteFile(t, name, text) }
 
-func temporalEnv(address, namespace string) []string {
-	return append(os.Environ(), "TEMPORAL_ADDRESS="+address, "TEMPORAL_NAMESPACE="+namespace)
-}
+func temporalEnv(address, namespace string) []string { return schedulestest.Env(address, namespace) }
 
-// child is a running process of ours.
-type child struct {
-	t       *testing.T
-	command *exec.Cmd
-	output  *buffer
-	exited  chan struct{}
-}
+type child = schedulestest.Process
 
 func start(t *testing.T, env []string, args ...string) *child {
-	t.Helper()
-	c := &child{t: t, command: exec.Command(binary, args...), output: &buffer{}, exited: make(chan struct{})}
-	c.command.Env, c.command.Stdout, c.command.Stderr = env, c.output, c.output
-	require.NoError(t, c.command.Start())
-	go func() {
-		_ = c.command.Wait()
-		close(c.exited)
-	}()
-	t.Cleanup(func() {
-		_ = c.command.Process.Kill()
-		<-c.exited
-	})
-	return c
+	return schedulestest.Start(t, env, binary, args...)
 }
 
-func (c *child) log() string { return c.output.String() }
-
-func (c *child) kill() {
-	require.NoError(c.t, c.command.Process.Kill())
-	<-c.exited
-}
-
-func (c *child) terminate() int { return c.end(syscall.SIGTERM) }
-func (c *child) interrupt() int { return c.end(os.Interrupt) }
-
-func (c *child) end(signal os.Signal) int {
-	c.t.Helper()
-	require.NoError(c.t, c.command.Process.Signal(signal))
-	select {
-	case <-c.exited:
-	case <-time.After(soon):
-		require.FailNow(c.t, "did not end", c.log())
-	}
-	return c.command.ProcessState.ExitCode()
-}
-
-// call runs a command to its end.
 func call(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	command := exec.CommandContext(t.Context(), binary, args...)
-	command.Env, command.Stdout, command.Stderr = env, &out, &errs
-	_ = command.Run()
-	return command.ProcessState.ExitCode(), out.String(), errs.String()
+	return schedulestest.Call(t, env, binary, args...)
 }
 
-// status is what `schedules status -o json` prints; the zero Status where it fails.
 func status(t *testing.T, address, namespace, dir string) workflows.Status {
-	t.Helper()
-	var s workflows.Status
-	code, stdout, _ := call(t, temporalEnv(address, namespace), "status", "--project", dir, "-o", "json")
-	if code == 0 {
-		require.NoError(t, json.Unmarshal([]byte(stdout), &s))
-	}
-	return s
-}
-
-// startTemporal starts a server of its own and returns what ends it.
-func startTemporal(t *testing.T, port int, args ...string) (stop func()) {
-	t.Helper()
-	temporal, err := temporaltest.Binary()
-	require.NoError(t, err)
-	command := exec.Command(temporal, append([]string{"server", "start-dev", "--headless", "--ip", "127.0.0.1",
-		"--port", fmt.Sprint(port), "--log-level", "error"}, args...)...)
-	require.NoError(t, command.Start())
-	stop = sync.OnceFunc(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	t.Cleanup(stop)
-	return stop
+	return schedulestest.Status(t, binary, temporalEnv(address, namespace), dir)
 }
 
 func list(t *testing.T, c client.Client, namespace, project string) []activities.Listed {
@@ -360,14 +270,6 @@ func completed(t *testing.T, c client.Client, workflowType string) int {
 	return len(runs.GetExecutions())
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
 func requireFree(t *testing.T, port int) {
 	t.Helper()
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -375,32 +277,9 @@ func requireFree(t *testing.T, port int) {
 	require.NoError(t, listener.Close())
 }
 
-// eventually waits for a condition on the test's own goroutine, so that the condition may fail the test.
 func eventually(t *testing.T, log func() string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(soon); !holds(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			require.FailNow(t, "waited too long", "the process printed:\n%s", log())
-		}
-	}
-}
-
-// buffer collects a process's output.
-type buffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
+	schedulestest.Eventually(t, log, holds)
 }
 
 // nothing is a Temporal logger that drops everything.

@@ -180,11 +180,11 @@ func TestExportAdopted(t *testing.T) {
 		require.NoError(t, err)
 
 		serving := start(t, environ, "serve", "--project", dir, "--api=false")
-		eventually(t, serving.log, func() bool {
+		eventually(t, serving.Log, func() bool {
 			left := runIn(t, environ, false, "export", "--dir", "-")
 			return strings.HasSuffix(left.stderr, "1 schedule exported, 1 of them with losses; 1 not exported; 1 left out because a project owns them\n")
 		})
-		assert.Equal(t, 0, serving.terminate())
+		assert.Equal(t, 0, serving.Terminate())
 		got = runIn(t, environ, false, "export", "--dir", "-", "--schedule-id", "Nightly")
 		assert.Equal(t, 0, got.code)
 		assert.Contains(t, got.stderr, "schedule Nightly: not exported: project ops owns it\n0 schedules exported")

@@ -60,7 +60,7 @@ func (r *rollout) start(revision int, args ...string) *child {
 	r.t.Helper()
 	args = append([]string{"serve", "--project", r.dirs[revision], "--api=false"}, args...)
 	c := start(r.t, temporalEnv(server.Address(), r.namespace), args...)
-	eventually(r.t, c.log, func() bool { return strings.Contains(c.log(), "told the reconciler the revision") })
+	eventually(r.t, c.Log, func() bool { return strings.Contains(c.Log(), "told the reconciler the revision") })
 	return c
 }
 
@@ -83,7 +83,7 @@ func (r *rollout) status() (status workflows.Status) {
 // inSync waits until a revision is in sync.
 func (r *rollout) inSync(revision int, by *child) {
 	r.t.Helper()
-	eventually(r.t, by.log, func() bool { return r.status().InSync(r.revisions[revision]) })
+	eventually(r.t, by.Log, func() bool { return r.status().InSync(r.revisions[revision]) })
 }
 
 // look describes a schedule; nil where nobody answered.
@@ -101,7 +101,7 @@ func (r *rollout) look(workflowID string) *client.ScheduleDescription {
 func (r *rollout) state(workflowID string, by *child) *client.ScheduleState {
 	r.t.Helper()
 	var description *client.ScheduleDescription
-	eventually(r.t, by.log, func() bool { description = r.look(workflowID); return description != nil })
+	eventually(r.t, by.Log, func() bool { description = r.look(workflowID); return description != nil })
 	return description.Schedule.State
 }
 
@@ -191,7 +191,7 @@ func (r *rollout) signal(name string, message any) error {
 // outcome waits until a request is applied or failed.
 func (r *rollout) outcome(id string, by *child) (outcome workflows.Outcome) {
 	r.t.Helper()
-	eventually(r.t, by.log, func() bool {
+	eventually(r.t, by.Log, func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), askAgain)
 		defer cancel()
 		value, err := r.client.QueryWorkflow(ctx, workflows.ReconcilerID(r.project), "", workflows.QueryOutcome,
@@ -212,7 +212,7 @@ func (r *rollout) requireEnd(by *child) {
 	r.t.Helper()
 	r.inSync(2, by)
 	counts := map[string]int{}
-	eventually(r.t, by.log, func() bool { // a list lags
+	eventually(r.t, by.Log, func() bool { // a list lags
 		clear(counts)
 		for _, entry := range list(r.t, r.client, r.namespace, r.project) {
 			counts[entry.ScheduleID]++
@@ -286,9 +286,9 @@ func TestRollingDeploy(t *testing.T) {
 			kills := i
 			end := func(c *child) { // by kill -9 and by SIGTERM in turn
 				if kills++; kills%2 == 0 {
-					c.kill()
+					c.Kill()
 				} else {
-					assert.Zero(t, c.terminate())
+					assert.Zero(t, c.Terminate())
 				}
 			}
 			pods := []*child{r.startOf(1), r.startOf(1), r.startOf(1)}
@@ -342,13 +342,13 @@ func TestRollingDeploy(t *testing.T) {
 		r := newRollout(t, "orphaned")
 		older, newer := r.startOf(1), r.startOf(2)
 		r.inSync(2, newer)
-		newer.kill()
-		assert.Zero(t, older.terminate())
+		newer.Kill()
+		assert.Zero(t, older.Terminate())
 		older = r.startOf(1)
 		// Somebody deletes a schedule: with revision 2 it would come back.
 		require.NoError(t, r.client.ScheduleClient().GetHandle(t.Context(), "schedule-orphaned-wf-0001").Delete(t.Context()))
 		require.NoError(t, r.signal(workflows.SignalResync, nil))
-		eventually(t, older.log, func() bool { return r.status().Phase == workflows.PhaseNoWorker })
+		eventually(t, older.Log, func() bool { return r.status().Phase == workflows.PhaseNoWorker })
 		code, stdout, stderr := call(t, temporalEnv(server.Address(), r.namespace), "status", "--project", r.dirs[1])
 		assert.Zero(t, code, stderr)
 		for _, told := range []string{
@@ -357,7 +357,7 @@ func TestRollingDeploy(t *testing.T) {
 		} {
 			assert.Contains(t, stdout, told)
 		}
-		eventually(t, older.log, func() bool { hour, _ := r.seen(); return hour == 2 })
+		eventually(t, older.Log, func() bool { hour, _ := r.seen(); return hour == 2 })
 		_, err := r.client.ScheduleClient().GetHandle(t.Context(), "schedule-orphaned-wf-0001").Describe(t.Context())
 		require.Error(t, err, "it did not come back")
 
@@ -370,11 +370,11 @@ func TestRollingDeploy(t *testing.T) {
 		r := newRollout(t, "unordered")
 		older, newer := r.start(1), r.start(2)
 		r.inSync(2, newer)
-		older.kill()
+		older.Kill()
 		older = r.start(1)
 		r.inSync(1, older)
-		eventually(t, older.log, func() bool { hour, _ := r.seen(); return hour == 1 })
-		assert.Zero(t, newer.terminate())
+		eventually(t, older.Log, func() bool { hour, _ := r.seen(); return hour == 1 })
+		assert.Zero(t, newer.Terminate())
 		newer = r.start(2)
 		r.requireEnd(newer)
 		assert.Nil(t, r.status().Refused)
@@ -397,11 +397,11 @@ func TestBlockedDeploy(t *testing.T) {
 			}
 			return status
 		}
-		eventually(t, serve.log, func() bool { return asked().Phase == workflows.PhaseInSync })
+		eventually(t, serve.Log, func() bool { return asked().Phase == workflows.PhaseInSync })
 		for i := range 7 {
 			require.NoError(t, os.Remove(filepath.Join(dir, "workflows", fmt.Sprintf("wf-%04d.yaml", i))))
 		}
-		eventually(t, serve.log, func() bool { status := asked(); return status.Blocked != nil && status.Blocked.Delete == 7 })
+		eventually(t, serve.Log, func() bool { status := asked(); return status.Blocked != nil && status.Blocked.Delete == 7 })
 		ids := []string{"wf-0000", "wf-0001", "wf-0002", "wf-0003", "wf-0004", "wf-0005", "wf-0006"}
 		assert.Equal(t, &workflows.Blocked{Delete: 7, Owned: 10, Allowed: 5, WorkflowIDs: ids}, asked().Blocked)
 
@@ -415,7 +415,7 @@ func TestBlockedDeploy(t *testing.T) {
 		assert.Contains(t, stderr, "`schedules reload --prune --wait` lets this one reload delete them")
 		assert.Len(t, list(t, c, namespace, "blocked"), 10)
 		told := 0
-		for line := range strings.Lines(serve.log()) {
+		for line := range strings.Lines(serve.Log()) {
 			if strings.Contains(line, `"not in sync"`) && strings.Contains(line, "would delete 7 of 10") {
 				assert.Contains(t, line, `"WARN"`)
 				told++
@@ -426,7 +426,7 @@ func TestBlockedDeploy(t *testing.T) {
 		code, stdout, stderr = command("reload", "--prune", "--wait")
 		assert.Zero(t, code, stderr)
 		assert.Contains(t, stdout, "3 schedules; 0 created, 0 updated, 7 deleted")
-		eventually(t, serve.log, func() bool { return len(list(t, c, namespace, "blocked")) == 3 })
+		eventually(t, serve.Log, func() bool { return len(list(t, c, namespace, "blocked")) == 3 })
 		assert.Nil(t, asked().Blocked)
 
 		t.Run("Should not start without files, and delete nothing", func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
 )
@@ -67,7 +68,7 @@ func servedStill(t *testing.T, name string, n int, args ...string) (dir string, 
 	namespace, c := server.Namespace(t)
 	env, dir = temporalEnv(server.Address(), namespace), project(t, name, n)
 	serve = start(t, env, append([]string{"serve", "--project", dir, "--api=false", "--watch=false"}, args...)...)
-	eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).InSync(revisionOf(t, dir)) })
+	eventually(t, serve.Log, func() bool { return status(t, server.Address(), namespace, dir).InSync(revisionOf(t, dir)) })
 	return dir, env, c, serve
 }
 
@@ -145,7 +146,7 @@ func TestPlanShowsChanges(t *testing.T) {
 	eu := project(t, "shop-eu", 1)
 	other := start(t, env, "serve", "--project", eu, "--api=false", "--watch=false")
 	namespace := strings.TrimPrefix(env[len(env)-1], "TEMPORAL_NAMESPACE=")
-	eventually(t, other.log, func() bool { return status(t, server.Address(), namespace, eu).InSync(revisionOf(t, eu)) })
+	eventually(t, other.Log, func() bool { return status(t, server.Address(), namespace, eu).InSync(revisionOf(t, eu)) })
 	t.Run("Should plan no changes where Temporal is as the YAML says", func(t *testing.T) {
 		code, out, errs := call(t, env, "plan", "--project", dir, "--detailed-exitcode")
 		assert.Equal(t, 0, code, errs)
@@ -154,7 +155,7 @@ func TestPlanShowsChanges(t *testing.T) {
 
 	require.NoError(t, c.SignalWorkflow(t.Context(), workflows.ReconcilerID("shop"), "", workflows.SignalOverride,
 		workflows.Override{WorkflowID: "wf-0002", Action: workflows.ActionPause, Actor: "ada", Reason: "the queue is full"}))
-	eventually(t, other.log, func() bool { return describe(t, c, "schedule-shop-wf-0002").Schedule.State.Paused })
+	eventually(t, other.Log, func() bool { return describe(t, c, "schedule-shop-wf-0002").Schedule.State.Paused })
 	before := revisionOf(t, dir)
 	require.NoError(t, os.Remove(filepath.Join(dir, "workflows", "wf-0000.yaml")))
 	putWorkflow(t, dir, "wf-0001", `{cron: "*/5 9-17 * * 1-5", timezone: Europe/Berlin, enabled: false, input: {day: today}}`)
@@ -164,7 +165,7 @@ func TestPlanShowsChanges(t *testing.T) {
 	putWorkflow(t, dir, "theirs", `{cron: "0 3 * * *", schedule_id: schedule-shop-eu-wf-0000, adopt: true}`)
 
 	// The list is a moment behind what was done by hand just now (docs/temporal.md, "The list lags").
-	eventually(t, other.log, func() bool {
+	eventually(t, other.Log, func() bool {
 		plan := decodePlan(t, env, dir)
 		return len(plan.Foreign) == 1 && len(plan.Problems) == 2 && plan.Counts.Adopt == 1 && plan.Counts.Update == 3
 	})
@@ -238,7 +239,7 @@ func TestPlanOfHandEdits(t *testing.T) {
 		drift := `(?m)^! wf-0000 +drift +changed by hand in Temporal: cron, catchup_window$`
 		var code int
 		var out, errs string
-		eventually(t, serve.log, func() bool { // until the list shows the edit
+		eventually(t, serve.Log, func() bool { // until the list shows the edit
 			code, out, errs = call(t, env, "plan", "--project", dir, "--detailed-exitcode")
 			return strings.Contains(out, "drift")
 		})
@@ -260,7 +261,7 @@ func TestPlanStopped(t *testing.T) {
 		require.NoError(t, os.Remove(filepath.Join(dir, "workflows", fmt.Sprintf("wf-%04d.yaml", i))))
 	}
 	t.Run("Should say that the prune guard would stop the reload", func(t *testing.T) {
-		eventually(t, serve.log, func() bool { return decodePlan(t, env, dir).Counts.Delete == 6 })
+		eventually(t, serve.Log, func() bool { return decodePlan(t, env, dir).Counts.Delete == 6 })
 		code, out, errs := call(t, env, "plan", "--project", dir, "--detailed-exitcode")
 		assert.Equal(t, 2, code, errs)
 		assert.Contains(t, out, "it deletes 6 of 7 schedules, more than the 5 that the prune guard allows: "+
@@ -272,7 +273,7 @@ func TestPlanStopped(t *testing.T) {
 		assert.NotContains(t, decodePlan(t, env, dir, "--generation", "6").Stopped, "generation")
 		assert.NotContains(t, decodePlan(t, env, dir, "--generation", "4", "--force").Stopped, "generation")
 	})
-	require.Equal(t, 0, serve.terminate())
+	require.Equal(t, 0, serve.Terminate())
 	t.Run("Should plan without a worker, and say that it knows no overrides", func(t *testing.T) {
 		code, out, errs := call(t, env, "plan", "--project", dir)
 		assert.Equal(t, 0, code, errs)
@@ -300,7 +301,7 @@ func TestPlanFails(t *testing.T) {
 		assert.Regexp(t, `(?m)^workflows/wf-0000\.yaml:2:\d+: unknown key "timezon"`, errs)
 	})
 	t.Run("Should say where it looked for a Temporal that is away", func(t *testing.T) {
-		address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		address := fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t))
 		code, out, errs := call(t, temporalEnv(address, "default"), "plan", "--project", project(t, "away", 1), "--detailed-exitcode")
 		assert.Equal(t, 1, code)
 		assert.Empty(t, out)
@@ -337,7 +338,7 @@ func TestPlanExamples(t *testing.T) {
 			assert.NotZero(t, plan.Counts.Create)
 
 			serve := start(t, env, "serve", "--project", dir, "--api=false", "--watch=false")
-			eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).InSync(plan.Revision) })
+			eventually(t, serve.Log, func() bool { return status(t, server.Address(), namespace, dir).InSync(plan.Revision) })
 			code, out, errs := call(t, env, "plan", "--project", dir, "--detailed-exitcode")
 			assert.Equal(t, 0, code, "%s%s", out, errs)
 			assert.Contains(t, out, "no changes")

@@ -48,19 +48,19 @@ func TestRenameProject(t *testing.T) {
 		byHand(t, c, "by hand")
 		dir := renamed(t, "before")
 		before := start(t, env, "serve", "--project", dir, "--api=false")
-		eventually(t, before.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		eventually(t, before.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
 		signalOverride(t, c, "before", workflows.Override{RequestID: "p", WorkflowID: "paused", Action: workflows.ActionPause, Actor: "ann", Reason: "stock count", Hold: true})
 		signalOverride(t, c, "before", workflows.Override{RequestID: "d", WorkflowID: "deleted", Action: workflows.ActionDelete, Actor: "ann"})
-		eventually(t, before.log, func() bool { return len(list(t, c, namespace, "before")) == 7 })
+		eventually(t, before.Log, func() bool { return len(list(t, c, namespace, "before")) == 7 })
 
 		random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 		rename := []string{"rename-project", "--from", "before", "--to", "after"}
 		for range kills {
 			mover := start(t, env, rename...)
 			select {
-			case <-mover.exited: // it has come to its end between two kills: there is nothing to kill any more
+			case <-mover.Exited: // it has come to its end between two kills: there is nothing to kill any more
 			case <-time.After(time.Duration(100+random.IntN(900)) * time.Millisecond):
-				mover.kill()
+				mover.Kill()
 			}
 		}
 		code, out, errs := call(t, env, rename...)
@@ -70,7 +70,7 @@ func TestRenameProject(t *testing.T) {
 
 		writeFile(t, filepath.Join(dir, "compozy.yaml"), "name: after\nworkflows:\n  - source: ./workflows/*.yaml\ntemporal: { task_queue: nobody }\n")
 		after := start(t, env, "serve", "--project", dir, "--api=false")
-		eventually(t, after.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		eventually(t, after.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
 		requireOnce(t, c, namespace)
 		requireCarriedOver(t, c, namespace)
 		for i := range 4 {
@@ -79,7 +79,7 @@ func TestRenameProject(t *testing.T) {
 		requireSteady(t, c, "jittered", 3*time.Second)
 		code, _, errs = call(t, env, "plan", "--project", dir, "--detailed-exitcode")
 		assert.Equal(t, 0, code, errs)
-		assert.Equal(t, 0, before.terminate())
+		assert.Equal(t, 0, before.Terminate())
 	})
 }
 
@@ -105,8 +105,8 @@ func TestRenameProjectRefuses(t *testing.T) {
 	}
 	dir := project(t, "first", 2)
 	serve := start(t, env, "serve", "--project", dir, "--api=false")
-	eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
-	assert.Equal(t, 0, serve.terminate())
+	eventually(t, serve.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+	assert.Equal(t, 0, serve.Terminate())
 
 	t.Run("Should say what it would do, without a worker and without doing it", func(t *testing.T) {
 		code, out, errs := call(t, env, "rename-project", "--from", "first", "--to", "second", "--dry-run")
@@ -132,24 +132,24 @@ func TestRenameProjectRefuses(t *testing.T) {
 		require.NoError(t, c.ScheduleClient().GetHandle(t.Context(), "schedule-first-wf-0000").Pause(t.Context(), client.SchedulePauseOptions{Note: "broken"}))
 		put("third")
 		serve := start(t, env, "serve", "--project", dir, "--api=false")
-		eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		eventually(t, serve.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
 		code, _, errs := call(t, env, "rename-project", "--from", "first", "--to", "third")
 		require.Equal(t, 0, code, errs)
 		assert.Empty(t, list(t, c, namespace, "first"))
 		assert.Len(t, list(t, c, namespace, "third"), 2)
 		assert.True(t, describe(t, c, "schedule-third-wf-0000").Schedule.State.Paused, "its pause went over")
 		assert.False(t, describe(t, c, "schedule-third-wf-0001").Schedule.State.Paused)
-		eventually(t, serve.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
-		assert.Equal(t, 0, serve.terminate())
+		eventually(t, serve.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseInSync })
+		assert.Equal(t, 0, serve.Terminate())
 	})
 	t.Run("Should refuse what is asked of the old name", func(t *testing.T) {
 		put := filepath.Join(dir, "compozy.yaml")
 		writeFile(t, put, "name: first\nworkflows:\n  - source: ./workflows/*.yaml\n")
 		late := start(t, env, "serve", "--project", dir, "--api=false")
-		eventually(t, late.log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseRenamed })
+		eventually(t, late.Log, func() bool { return status(t, server.Address(), namespace, dir).Phase == workflows.PhaseRenamed })
 		assert.Contains(t, status(t, server.Address(), namespace, dir).Message, "project first is now called third: ask for that one")
 		assert.Empty(t, list(t, c, namespace, "first"), "a late process of the old name makes nothing")
-		assert.Equal(t, 0, late.terminate())
+		assert.Equal(t, 0, late.Terminate())
 	})
 }
 

@@ -24,6 +24,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
@@ -108,7 +109,7 @@ func TestTemporalUI(t *testing.T) {
 		last := ui.newestRun(t, "heartbeat", "")
 		assert.Equal(t, ui.revision, ui.memo(t, ui.newestRun(t, "heartbeat", last))["revision"], "nothing of heartbeat has changed")
 	})
-	assert.Equal(t, 0, ui.dev.interrupt())
+	assert.Equal(t, 0, ui.dev.Interrupt())
 }
 
 func TestPictures(t *testing.T) {
@@ -157,11 +158,11 @@ func startUI(t *testing.T) *uiProject {
 	dir := filepath.Join(t.TempDir(), "quickstart")
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))))
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, ".schedules")))
-	port, uiPort, listen := freePort(t), freePort(t), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	port, uiPort, listen := schedulestest.FreePort(t), schedulestest.FreePort(t), fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t))
 	u := &uiProject{dir: dir, api: "http://" + listen, ui: fmt.Sprintf("http://127.0.0.1:%d", uiPort)}
 	u.dev = start(t, append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH")),
 		"dev", "--project", dir, "--port", strconv.Itoa(port), "--ui-port", strconv.Itoa(uiPort), "--listen", listen)
-	eventually(t, u.dev.log, func() bool { return strings.Contains(u.dev.log(), "Ctrl-C ends everything") })
+	eventually(t, u.dev.Log, func() bool { return strings.Contains(u.dev.Log(), "Ctrl-C ends everything") })
 	u.client, err = client.Dial(client.Options{HostPort: fmt.Sprintf("127.0.0.1:%d", port), Logger: nothing{}})
 	require.NoError(t, err)
 	t.Cleanup(u.client.Close)
@@ -191,7 +192,7 @@ func (u *uiProject) details(t *testing.T) string {
 
 func (u *uiProject) untilDetails(t *testing.T, texts ...string) {
 	t.Helper()
-	eventually(t, func() string { return u.dev.log() + "\n" + u.details(t) }, func() bool {
+	eventually(t, func() string { return u.dev.Log() + "\n" + u.details(t) }, func() bool {
 		details := u.details(t)
 		for _, text := range texts {
 			if !strings.Contains(details, text) {
@@ -244,7 +245,7 @@ func (u *uiProject) change(t *testing.T, id, before, after string) (revision str
 	require.Contains(t, string(old), before)
 	require.NoError(t, os.WriteFile(name, []byte(strings.Replace(string(old), before, after, 1)), 0o600))
 	revision = u.loaded(t)
-	eventually(t, u.dev.log, func() bool {
+	eventually(t, u.dev.Log, func() bool {
 		details := u.details(t)
 		return strings.Contains(details, "- **revision**: "+revision+"\n") && !strings.Contains(details, "- **applied**: ")
 	})
@@ -254,7 +255,7 @@ func (u *uiProject) change(t *testing.T, id, before, after string) (revision str
 // newestRun is the workflow ID of a workflow's newest run, once there is one that is not `not`.
 func (u *uiProject) newestRun(t *testing.T, id, not string) (run string) {
 	t.Helper()
-	eventually(t, u.dev.log, func() bool {
+	eventually(t, u.dev.Log, func() bool {
 		runs, err := u.client.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: client.DefaultNamespace, PageSize: 1,
 			Query: fmt.Sprintf("TemporalScheduledById = 'schedule-quickstart-%s'", id),
