@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.temporal.io/api/serviceerror"
+	"google.golang.org/grpc/codes"
 )
 
 const (
@@ -28,17 +29,29 @@ func ask(ctx context.Context, f func(context.Context) error) error {
 		tryCtx, cancelTry := context.WithTimeout(ctx, firstTry<<n)
 		err = f(tryCtx)
 		cancelTry()
-		if err == nil || !isDeadline(err) || ctx.Err() != nil {
+		if err == nil || !isLost(err) || ctx.Err() != nil {
 			break
 		}
 	}
 	return err
 }
 
-// isDeadline reports whether a call ended because its time was over.
-func isDeadline(err error) bool {
-	var deadline *serviceerror.DeadlineExceeded
-	var canceled *serviceerror.Canceled
-	return errors.As(err, &deadline) || errors.As(err, &canceled) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+// isLost reports whether a question was lost, and not answered: its time was over, or the server mixed its queries up
+// or stopped in the middle, which it says by Internal, InvalidArgument ("query entered invalid state") or an error
+// without a kind. A failed query is an answer.
+func isLost(err error) bool {
+	var failed *serviceerror.QueryFailed
+	var answer serviceerror.ServiceError
+	if errors.As(err, &failed) || refused(err) {
+		return false
+	}
+	if !errors.As(err, &answer) {
+		return true
+	}
+	switch answer.Status().Code() {
+	case codes.DeadlineExceeded, codes.Canceled, codes.Internal, codes.InvalidArgument, codes.Aborted:
+		return true
+	default:
+		return false
+	}
 }

@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -10,18 +9,16 @@ import (
 	"github.com/compozy/schedules/workflows"
 )
 
-// unavailable reports whether a call may succeed when it is made again: Temporal is away, busy or slow.
-func unavailable(err error) bool {
+// refused reports whether Temporal will not do what it was asked, however often. Everything else may succeed later:
+// a server that starts, stops or loses a shard answers with errors of most kinds, with InvalidArgument ("query
+// entered invalid state") and errors without a kind among them.
+func refused(err error) bool {
 	var (
-		away      *serviceerror.Unavailable
-		deadline  *serviceerror.DeadlineExceeded
-		exhausted *serviceerror.ResourceExhausted
-		canceled  *serviceerror.Canceled
-		internal  *serviceerror.Internal
-		notReady  *serviceerror.WorkflowNotReady
+		denied        *serviceerror.PermissionDenied
+		unimplemented *serviceerror.Unimplemented
+		noNamespace   *serviceerror.NamespaceNotFound
 	)
-	return errors.As(err, &away) || errors.As(err, &deadline) || errors.As(err, &exhausted) || errors.As(err, &canceled) ||
-		errors.As(err, &internal) || errors.As(err, &notReady) || errors.Is(err, context.DeadlineExceeded)
+	return errors.As(err, &denied) || errors.As(err, &unimplemented) || errors.As(err, &noNamespace)
 }
 
 // explain says what an error of Temporal's means for the caller.
@@ -35,10 +32,10 @@ func explain(doing string, err error) error {
 		return fmt.Errorf("%w: %s: the project has no running reconciler: start `schedules serve`", ErrUnavailable, doing)
 	case errors.As(err, &failed):
 		return fmt.Errorf("%w: %s: the reconciler is of an older version", ErrUnavailable, doing)
-	case unavailable(err):
-		return fmt.Errorf("%w: %s: Temporal or the reconciler does not answer: %w", ErrUnavailable, doing, err)
-	default:
+	case refused(err):
 		return fmt.Errorf("%s: %w", doing, err)
+	default:
+		return fmt.Errorf("%w: %s: Temporal or the reconciler does not answer: %w", ErrUnavailable, doing, err)
 	}
 }
 
