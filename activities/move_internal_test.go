@@ -74,6 +74,10 @@ func TestMoveNext(t *testing.T) {
 		{"start the new one from there", moved("old", at(moveOldID, stageEnding, moveCutover, late)), moved("new", at(moveNewID, stageWaiting, late, after)), after, moveStart, late},
 		{"start the new one late, after a crash", ending, waiting, after, moveStart, moveCutover},
 		{"keep the new one's bound until the cutover", ending, running, before, moveWait, moveCutover.Add(cutoverMargin)},
+		{"keep it until no jitter can bring a run of before the cutover", ending, moved("new", func(d *Detail) {
+			at(moveNewID, stageRunning, moveCutover, before)(d)
+			d.Schedule.Spec.Jitter = durationpb.New(time.Minute)
+		}), after, moveWait, moveCutover.Add(time.Minute + cutoverMargin)},
 		{"fill what was due before the new one ran", ending, moved("new", at(moveNewID, stageRunning, moveCutover, after)), after, moveFill, after},
 		{"wait for the old one's jittered runs", moved("old", func(d *Detail) {
 			at(moveOldID, stageEnding, moveCutover, before)(d)

@@ -148,13 +148,15 @@ func (s moveState) cutOver(now time.Time) (action moveAction, at time.Time) {
 		return moveEnd, fresh.cutover
 	}
 	boundary := later(ending.cutover, updateTime(s.old))
+	settled := fresh.cutover.Add(jitterOf(s.new) + cutoverMargin)
 	switch {
 	case fresh.stage == stageWaiting && !fresh.cutover.Equal(boundary):
 		return moveAlign, boundary
 	case fresh.stage == stageWaiting:
 		return moveStart, boundary
-	case now.Before(fresh.cutover.Add(cutoverMargin)):
-		return moveWait, fresh.cutover.Add(cutoverMargin) // its start keeps it from running beside the old one
+	case now.Before(settled):
+		// Its start keeps it from runs of before the cutover, which the old one starts; jitter makes them late.
+		return moveWait, settled
 	default:
 		return moveFill, updateTime(s.new)
 	}
@@ -162,7 +164,7 @@ func (s moveState) cutOver(now time.Time) (action moveAction, at time.Time) {
 
 // last ends a move whose new schedule runs: the old one goes when it has started its last run.
 func (s moveState) last(ending moveMark, now time.Time) (moveAction, time.Time) {
-	over := later(ending.cutover, updateTime(s.old)).Add(s.old.Schedule.GetSpec().GetJitter().AsDuration() + cutoverMargin)
+	over := later(ending.cutover, updateTime(s.old)).Add(jitterOf(s.old) + cutoverMargin)
 	switch {
 	case ending.stage == stageEnded && s.old.Info.GetBufferSize() > 0:
 		return moveWait, now.Add(cutoverMargin)
@@ -183,6 +185,8 @@ func cutoverAt(now time.Time) time.Time {
 // secondAfter is the first whole second after a moment. Temporal lets a schedule run from a second before its
 // start time on, which only for whole seconds is from the start time on (docs/temporal.md, "Moving a schedule").
 func secondAfter(t time.Time) time.Time { return t.Truncate(time.Second).Add(time.Second) }
+
+func jitterOf(d Detail) time.Duration { return d.Schedule.GetSpec().GetJitter().AsDuration() }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
