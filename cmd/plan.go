@@ -105,7 +105,7 @@ func makePlan(
 	}
 	revision := config.Short(project.Revision)
 	kind := known.status.NextKind(revision, options.force)
-	kept, reverted := known.overridesAfter(kind)
+	kept, reverted := known.overridesAfter(revision, options.force)
 	request := activities.Request{
 		Project: project.Name, Kind: kind, Overrides: kept, Now: time.Now(),
 		Correct: options.force || known.status.Options.Drift == config.DriftCorrect,
@@ -158,13 +158,13 @@ func askReconciler(ctx context.Context, c client.Client, project string) (known,
 	return k, nil
 }
 
-// overridesAfter tells the overrides that a pass of that kind keeps from those that it reverts.
-func (k known) overridesAfter(kind activities.PassKind) (
+// overridesAfter tells the overrides that a reload keeps from those that it reverts.
+func (k known) overridesAfter(revision string, force bool) (
 	kept map[string]activities.OverrideAction, reverted []workflows.ActiveOverride,
 ) {
 	kept = map[string]activities.OverrideAction{}
 	for _, o := range k.overrides {
-		if kind == activities.PassReload && !o.Hold {
+		if k.status.Ends(o, revision, force) {
 			reverted = append(reverted, o)
 		} else {
 			kept[o.WorkflowID] = o.Action

@@ -24,6 +24,7 @@ func TestPruneGuard(t *testing.T) {
 		r := serve(t, namespace, c, f, func(s *config.Settings) { s.ResyncInterval = time.Second })
 		r.inSync(f)
 		applied := r.status().Applied
+		r.override(workflows.Override{RequestID: "early", WorkflowID: "wf-0038", Action: workflows.ActionPause})
 		for i := range 30 {
 			f.remove(fmt.Sprintf("wf-%04d", i))
 		}
@@ -48,9 +49,18 @@ func TestPruneGuard(t *testing.T) {
 		assert.Len(t, warned(log, `level=WARN msg="not in sync"`, "phase=blocked", "this pass would delete 30 of 40"), 1, log)
 		r.schedules(40)
 
+		r.override(workflows.Override{RequestID: "late", WorkflowID: "wf-0039", Action: workflows.ActionPause})
+		overrides := r.overrides()
+		require.Len(t, overrides, 2, "the reload that is held back has ended none")
+		status = r.status()
+		assert.True(t, status.Ends(overrides[0], status.Revision, false), "what came before it ends with it")
+		assert.False(t, status.Ends(overrides[1], status.Revision, false), "what came since stays")
 		r.signal(workflows.SignalReload, workflows.Reload{Prune: true})
 		r.inSync(f)
 		r.schedules(10)
+		if overrides = r.overrides(); assert.Len(t, overrides, 1) {
+			assert.Equal(t, "late", overrides[0].RequestID)
+		}
 		assert.Nil(t, r.status().Blocked)
 	})
 	t.Run("Should go on by itself when the workflows are back", func(t *testing.T) {

@@ -136,6 +136,9 @@ type Status struct {
 	Refused *Refused `json:"refused,omitempty"`
 	// Overrides is how many are in force. Only the answer of the query has it.
 	Overrides int `json:"overrides,omitempty"`
+	// PendingReload is the place of a reload that has not ended, among the overrides: those with a lower Seq end with
+	// it. 0 where there is none. Only the answer of the query has it.
+	PendingReload int64 `json:"pending_reload,omitempty"`
 	// NextResync is when the next pass starts by itself.
 	NextResync time.Time `json:"next_resync,omitzero"`
 	// Options in force.
@@ -154,13 +157,23 @@ func (s Status) InSync(revision string) bool {
 // NextKind is the kind of pass that a reload with the given revision would make now.
 func (s Status) NextKind(revision string, force bool) activities.PassKind {
 	switch {
+	case s.PendingReload != 0, s.reloads(revision, force):
+		return activities.PassReload
 	case s.Applied == "":
 		return activities.PassStart
-	case force, s.Revision != revision, s.Applied != revision:
-		return activities.PassReload
 	default:
 		return activities.PassResync
 	}
+}
+
+// Ends reports whether a reload with the given revision would end an override.
+func (s Status) Ends(o ActiveOverride, revision string, force bool) bool {
+	return !o.Hold && (s.reloads(revision, force) || o.Seq <= s.PendingReload)
+}
+
+// reloads reports whether a reload message asks for more than it was asked before.
+func (s Status) reloads(revision string, force bool) bool {
+	return s.Revision != "" && (force || s.Revision != revision)
 }
 
 // Pass is one comparison of desired and actual state with the changes that followed.

@@ -43,11 +43,11 @@ func (r *reconciler) pass(ctx workflow.Context) {
 	logger.Info("pass started", "project", r.project, "kind", pass.Kind, "revision", pass.Revision)
 
 	passCtx, stop := workflow.WithCancel(ctx)
-	r.stopPass, r.passing = stop, true
+	r.stopPass, r.passing, r.reloading = stop, true, reload
 	reverts, waiting := r.Reverts, r.Waiting
 	r.Reverts, r.Waiting = nil, nil
 	err := r.reconcile(passCtx, pass, prune, reverts)
-	r.stopPass, r.passing = nil, false
+	r.stopPass, r.passing, r.reloading = nil, false, false
 	r.afterPass(ctx, reverts, err)
 
 	now := workflow.Now(ctx)

@@ -60,8 +60,8 @@ type reconciler struct {
 	// turns give the requests for one workflow their order; acting counts those under way.
 	turns  map[string]workflow.Mutex
 	acting int
-	// passing is true while a pass is under way.
-	passing bool
+	// passing is true while a pass is under way, reloading where it is a reload's.
+	passing, reloading bool
 	// stopPass ends the pass under way, because another revision takes over.
 	stopPass workflow.CancelFunc
 	// stopAudit ends the audit under way; nil where there is none. staleAudit is true where another was asked
@@ -118,6 +118,9 @@ func (r *reconciler) answer(ctx workflow.Context) error {
 			func() (Status, error) {
 				status := r.Status
 				status.Overrides = len(r.Overrides)
+				if r.Reload || r.reloading {
+					status.PendingReload = r.ReloadSeq
+				}
 				return status, nil
 			}),
 		register(QueryOverrides, "The overrides in force: who, why, until when. Optional: after, page_size.",

@@ -106,7 +106,7 @@ func (s *State) reload(m Reload) (changed bool) {
 		return false
 	}
 	changed = revision != s.Status.Revision
-	if s.Status.Revision != "" && (changed || m.Force) {
+	if s.Status.reloads(revision, m.Force) {
 		s.Reload = true
 		s.Correct = m.Force
 		s.ReloadSeq = s.nextSeq()
