@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -101,13 +100,6 @@ func readExport(ctx context.Context, server *activities.Server, o exportOptions)
 			return result, err
 		}
 	}
-	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
-		if !sendable(id) {
-			result.refuse(id, "an ID that is not ASCII, which Temporal's SDK for Go cannot send")
-			return true
-		}
-		return false
-	})
 	details, err := describeAll(ctx, server, ids)
 	if err != nil {
 		return result, err
@@ -127,11 +119,6 @@ func readExport(ctx context.Context, server *activities.Server, o exportOptions)
 	}
 	err = result.checkIDs()
 	return result, err
-}
-
-// sendable reports whether a call about the ID gets through: the SDK puts it into a header of gRPC.
-func sendable(id string) bool {
-	return !strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // describeAll returns the details in the order of the ids. The first that fails ends all.
