@@ -170,7 +170,7 @@ func (w *walk) step(name string, parts []string, wild bool) error {
 	if !strings.ContainsAny(part, `*?[\`) {
 		return w.step(path.Join(name, part), rest, wild)
 	}
-	entries, err := w.list(name, parts, wild)
+	real, entries, err := w.list(name, parts, wild)
 	if err != nil {
 		return err
 	}
@@ -180,14 +180,19 @@ func (w *walk) step(name string, parts []string, wild bool) error {
 		}
 	}
 	for _, entry := range entries {
-		below := rest
+		below, full := rest, path.Join(name, entry.Name())
 		if part == "**" {
 			below = parts
 		}
-		if !matches(part, entry) || (part == "**" && !w.isDir(path.Join(name, entry))) {
+		switch {
+		case !matches(part, entry.Name()), part == "**" && !w.isDir(full):
+			continue
+		case len(below) == 0 && entry.Type().IsRegular():
+			// No link to follow: of ten thousand files most are so, and the watcher looks every few seconds.
+			w.found = append(w.found, listed{name: full, real: path.Join(real, entry.Name())})
 			continue
 		}
-		if err := w.step(path.Join(name, entry), below, true); err != nil {
+		if err := w.step(full, below, true); err != nil {
 			return err
 		}
 	}
@@ -202,34 +207,29 @@ func matches(part, name string) bool {
 	return part == "**" || (ok && err == nil)
 }
 
-// list returns the names in a directory, none where it was listed for the same parts before.
-func (w *walk) list(name string, parts []string, wild bool) ([]string, error) {
+// list returns what is in a directory and where that really is; nothing where it was listed for the same parts before.
+func (w *walk) list(name string, parts []string, wild bool) (real string, entries []fs.DirEntry, err error) {
 	real, info, err := w.resolve(name)
 	switch {
 	case err != nil && wild && errors.Is(err, fs.ErrNotExist):
-		return nil, nil
+		return "", nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("%q: %s", name, explain(err))
+		return "", nil, fmt.Errorf("%q: %s", name, explain(err))
 	case !info.IsDir() && wild:
-		return nil, nil
+		return "", nil, nil
 	case !info.IsDir():
-		return nil, fmt.Errorf("%q is no directory: correct the path", name)
+		return "", nil, fmt.Errorf("%q is no directory: correct the path", name)
 	}
 	visit := real + "\x00" + strings.Join(parts, "/")
 	if w.seen[visit] {
-		return nil, nil
+		return "", nil, nil
 	}
 	w.seen[visit] = true
 	w.dirs[filepath.Join(w.dir, filepath.FromSlash(name))] = true
-	entries, err := os.ReadDir(filepath.Join(w.real, filepath.FromSlash(real)))
-	if err != nil {
-		return nil, fmt.Errorf("%q: %s", name, explain(err))
+	if entries, err = os.ReadDir(filepath.Join(w.real, filepath.FromSlash(real))); err != nil {
+		return "", nil, fmt.Errorf("%q: %s", name, explain(err))
 	}
-	names := make([]string, len(entries))
-	for i, entry := range entries {
-		names[i] = entry.Name()
-	}
-	return names, nil
+	return real, entries, nil
 }
 
 func (w *walk) isDir(name string) bool {
