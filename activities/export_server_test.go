@@ -162,6 +162,10 @@ func TestExportServer(t *testing.T) {
 			},
 		})
 		require.NoError(t, err)
+		require.Eventually(t, func() bool { // a server of several processes learns of them late
+			_, err := f.hand.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: "Tags = 'a' AND Count = 3"})
+			return err == nil
+		}, 30*time.Second, 500*time.Millisecond)
 		action := func() *client.ScheduleWorkflowAction {
 			return &client.ScheduleWorkflowAction{
 				ID: "base", Workflow: "Cleanup", TaskQueue: "ops", Args: []any{map[string]any{"days": 30}},

@@ -75,13 +75,13 @@ func (s Scope) queries() []string {
 }
 
 // queryable is the start of an ID that a query can name, usually all of it: a quotation mark or a backslash
-// never matches where visibility is in SQLite or PostgreSQL, and outer apostrophes are cut off
-// (docs/temporal.md, "Odd IDs").
+// never matches where visibility is in SQLite or PostgreSQL, a question mark is an error in PostgreSQL, and outer
+// apostrophes are cut off (docs/temporal.md, "Odd IDs").
 func queryable(id string) string {
 	if strings.HasPrefix(id, "'") {
 		return ""
 	}
-	if i := strings.IndexAny(id, `"\`); i >= 0 {
+	if i := strings.IndexAny(id, `"\?`); i >= 0 {
 		id = id[:i]
 	}
 	return strings.TrimRight(id, "'")

@@ -1,7 +1,7 @@
 package api_test
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/compozy/schedules/api"
+	"github.com/compozy/schedules/api/manager"
 	"github.com/compozy/schedules/config"
 )
 
@@ -115,17 +116,41 @@ func newFuzzRig(t testing.TB) (*rig, *clock, string) {
 	return r, c, key.Token
 }
 
-// survive sends the request and judges the answer: no 5xx, and the problem of every refusal is one.
-func (r *rig) survive(t testing.TB, request *http.Request) int {
+// survive sends the request and judges the answer: no 5xx, as openapi.yaml says, and the problem of every refusal
+// is one of those that docs/api.md describes.
+func (r *rig) survive(t testing.TB, request *http.Request) answer {
 	t.Helper()
+	original := request.Clone(request.Context())
 	recorder := httptest.NewRecorder()
 	r.Handler().ServeHTTP(recorder, request)
-	require.Less(t, recorder.Code, 500, "%s %q: %s", request.Method, request.URL, recorder.Body)
-	if recorder.Code >= 400 && request.Method != http.MethodHead {
-		require.Equal(t, "application/problem+json", recorder.Header().Get("Content-Type"))
-		require.True(t, bytes.HasPrefix(recorder.Body.Bytes(), []byte(`{"type":"https://github.com/compozy/schedules/`)), "%s", recorder.Body)
+	response := recorder.Result()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	a := answer{Response: response, body: body}
+	require.Less(t, a.StatusCode, 500, "%s %q: %s", request.Method, request.URL, body)
+	if a.StatusCode >= 400 && request.Method != http.MethodHead {
+		slug, detail := a.problem(t)
+		require.Equal(t, a.StatusCode, problemStatus[slug], "%s: %s", slug, body)
+		require.NotEmpty(t, detail["title"])
+		require.NotEmpty(t, detail["detail"])
 	}
-	return recorder.Code
+	if operations[request.Method] {
+		r.hold(t, original, a) //nolint:contextcheck // answers are checked in the test's own context
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	return a
+}
+
+// operations are the methods that openapi.yaml knows.
+var operations = map[string]bool{http.MethodGet: true, http.MethodPut: true, http.MethodPost: true, http.MethodDelete: true}
+
+// problemStatus are the problems that a request can meet here, where Temporal always answers.
+var problemStatus = map[string]int{
+	"invalid-request": 400, "unauthorized": 401, "missing-scope": 403, "foreign-host": 403, "cross-origin": 403, "not-found": 404,
+	"method-not-allowed": 405, "request-timeout": 408, "conflict": 409, "too-large": 413, "unsupported-media-type": 415, "rate-limited": 429,
 }
 
 func TestMalformedRequests(t *testing.T) {
@@ -136,7 +161,7 @@ func TestMalformedRequests(t *testing.T) {
 	statuses := map[int]int{}
 	for range requests {
 		clock.turn(time.Millisecond) // not enough: the limit is reached too
-		statuses[r.survive(t, c.request(t))]++
+		statuses[r.survive(t, c.request(t)).StatusCode]++
 		r.log.reset()
 	}
 	t.Logf("answers by status: %v", statuses)
@@ -187,13 +212,29 @@ func exchange(t testing.TB, address, raw string) string {
 	return string(answer)
 }
 
+// FuzzRequest looks for requests that the server answers with 5xx or with something that openapi.yaml does not
+// know, and for writes that do what was not asked for.
 func FuzzRequest(f *testing.F) {
-	f.Add("GET", "/api/v0/schedules?page_size=5", "", "", "")
-	f.Add("PUT", daily, `{"enabled":false}`, "application/json", "k1")
-	f.Add("POST", daily+"/backfill", `{"start_at":"2027-03-01T00:00:00Z","end_at":"2027-03-02T00:00:00Z"}`, "application/json", "")
-	f.Add("POST", daily+"/trigger", `{"overlap_policy":"allow"}`, "application/json; charset=utf-8", "")
-	f.Add("DELETE", daily+"?reason=x&hold=true&expires_in=2h", "", "", "\"")
-	f.Add("GET", "/api/v0/requests/a%2Fb", "", "", "")
+	const week = "?reason=x&hold=true&expires_in=168h"
+	for _, seed := range [][3]string{
+		{"GET", "/api/v0/schedules?page_size=5&status=paused&page_token=x", ""},
+		{"GET", daily, ""},
+		{"PUT", daily, `{"enabled":false,"reason":"r","expires_in":"2h","hold":true}`},
+		{"PUT", daily, `{"enabled":true,"x":1}`},
+		{"DELETE", daily + week, ""},
+		{"DELETE", daily + "/override?reason=x", ""},
+		{"POST", daily + "/trigger", `{"overlap_policy":"allow","reason":"r"}`},
+		{"POST", daily + "/backfill", `{"start_at":"2027-03-01T00:00:00Z","end_at":"2027-03-02T00:00:00Z","overlap_policy":"skip","reason":"r"}`},
+		{"GET", daily + "/runs?page_size=5&page_token=x", ""},
+		{"POST", "/api/v0/reload", `{"force":true,"prune":true}`},
+		{"GET", "/api/v0/reconciler", ""},
+		{"GET", "/api/v0/requests/a%2Fb", ""},
+		{"GET", "/api/v0/openapi.yaml", ""},
+		{"GET", "/readyz", ""},
+	} {
+		f.Add(seed[0], seed[1], seed[2], "application/json", "k1")
+	}
+	f.Add("PUT", daily, `{"enabled":false}`, "application/json; charset=utf-8", "")
 	r, clock, token := newFuzzRig(f)
 	f.Fuzz(func(t *testing.T, method, path, body, mediaType, key string) {
 		target, err := url.ParseRequestURI(path)
@@ -207,7 +248,65 @@ func FuzzRequest(f *testing.F) {
 			request.Header.Del("Idempotency-Key")
 		}
 		clock.turn(time.Second)
-		r.survive(t, request)
-		r.log.reset()
+		defer r.log.reset()
+		asked := request.Clone(t.Context())
+		before := len(r.manager.writes())
+		a := r.survive(t, request)
+		wrote := len(r.manager.writes()) - before
+		r.manager.forget()
+		switch {
+		case a.StatusCode == http.StatusNotFound: // no such path, or no such workflow
+		case a.StatusCode >= 300 || method == http.MethodGet || method == http.MethodHead:
+			require.Zero(t, wrote, "a request that was refused, or only reads, wrote: %d %s", a.StatusCode, a.body)
+		default:
+			require.Equal(t, 1, wrote)
+			r.requireAsked(t, asked, body, key)
+		}
 	})
+}
+
+// requireAsked sees that a write that was let through has known parameters and fields only, and that the manager
+// was asked for what they say.
+func (r *rig) requireAsked(t testing.TB, request *http.Request, body, key string) {
+	t.Helper()
+	route, _, err := r.router.FindRoute(request)
+	require.NoError(t, err)
+	reason := ""
+	for name, values := range request.URL.Query() {
+		require.Len(t, values, 1)
+		require.NotNil(t, route.Operation.Parameters.GetByInAndName("query", name), "%s is unknown", name)
+		if name == "reason" {
+			reason = values[0]
+		}
+	}
+	if body != "" {
+		require.NotNil(t, route.Operation.RequestBody, "nothing reads the body")
+		known := route.Operation.RequestBody.Value.Content["application/json"].Schema.Value.Properties
+		var fields map[string]any
+		require.NoError(t, json.Unmarshal([]byte(body), &fields))
+		for name := range fields {
+			require.Contains(t, known, name)
+		}
+		reason, _ = fields["reason"].(string)
+	}
+	last := r.manager.asked()
+	require.Equal(t, reason, last.Reason)
+	if key != "" {
+		require.Equal(t, key, last.RequestID)
+	}
+	require.NotEmpty(t, last.RequestID)
+	require.Equal(t, "ci", last.Actor)
+}
+
+// asked is what the last write asked for; forget lets go of all of them.
+func (m *memory) asked() manager.Request {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
+func (m *memory) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.requests = nil
 }

@@ -90,6 +90,9 @@ func pathParams(c echo.Context) (map[string]string, error) {
 
 // checkBody reads the body once, checks its form, and puts it back for who reads it next.
 func (o *operation) checkBody(request *http.Request, w http.ResponseWriter) error {
+	if o.op.RequestBody == nil {
+		return checkNoBody(request)
+	}
 	body, err := readBody(request, w)
 	if err != nil {
 		return err
@@ -97,10 +100,6 @@ func (o *operation) checkBody(request *http.Request, w http.ResponseWriter) erro
 	request.Body = io.NopCloser(bytes.NewReader(body))
 	request.ContentLength = int64(len(body))
 	switch {
-	case o.op.RequestBody == nil && len(body) > 0:
-		return invalid("", "this operation reads no body; leave it out (DELETE takes query parameters)")
-	case o.op.RequestBody == nil:
-		return nil
 	case len(body) == 0 && o.op.RequestBody.Value.Required:
 		return invalid("", "the body is missing; send a JSON object")
 	case len(body) == 0:
@@ -111,6 +110,18 @@ func (o *operation) checkBody(request *http.Request, w http.ResponseWriter) erro
 		return err
 	}
 	return checkJSON(body)
+}
+
+// checkNoBody reads no further than it must to see a body: its size and its form do not matter.
+func checkNoBody(request *http.Request) error {
+	unwanted := invalid("", "this operation reads no body; leave it out (DELETE takes query parameters)")
+	if request.ContentLength > 0 {
+		return unwanted
+	}
+	if _, err := io.ReadFull(request.Body, make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return unwanted.because(err)
+	}
+	return nil
 }
 
 // fromSchema words what kin-openapi found: the place, what is wrong and what would be right.

@@ -20,6 +20,7 @@ import (
 func addAPIFlags(flags *pflag.FlagSet, d Settings) {
 	flags.String("listen", d.Listen, "host:port of the API; without keys or JWTs only loopback")
 	flags.String("metrics-listen", d.MetricsListen, "host:port of its own for /metrics, which the API serves too")
+	flags.String("pprof-listen", d.PprofListen, "loopback host:port for the Go runtime's profiles, below /debug/pprof/")
 	flags.Int("rate-limit", d.RateLimit, "requests a minute that a client of the API may send (0: no limit)")
 	flags.StringSlice("trusted-proxies", nil, "addresses and ranges whose X-Forwarded-For names the client")
 	flags.StringSlice("api-keys", nil, "keys that the API accepts, each as name:sha256:scope+scope (schedules api-key new)")
@@ -122,11 +123,25 @@ func (s Settings) ValidateAPI() error {
 	if _, port, err := net.SplitHostPort(s.MetricsListen); s.MetricsListen != "" && (err != nil || port == "") {
 		problems = append(problems, fmt.Errorf("metrics_listen %q: write host:port, such as 127.0.0.1:9090", s.MetricsListen))
 	}
+	if s.PprofListen != "" && !isLoopback(s.PprofListen) {
+		problems = append(problems, fmt.Errorf("pprof_listen %q: write a loopback address with its port, such as 127.0.0.1:6060; "+
+			"profiles are for nobody else", s.PprofListen))
+	}
 	if s.RateLimit < 0 {
 		problems = append(problems, fmt.Errorf("rate_limit %d: use 0 (no limit) or more requests a minute", s.RateLimit))
 	}
 	_, err := s.Proxies()
 	return errors.Join(append(problems, err, s.validateKeys(), s.validateJWT())...)
+}
+
+// isLoopback reports whether an address, host:port, is one that only this machine reaches. A name is not looked up.
+func isLoopback(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 func (s Settings) validateKeys() error {

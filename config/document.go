@@ -93,21 +93,21 @@ func (d *document) loadSingle(text []byte) (*yaml.Node, error) {
 
 // checkText refuses what is no text, with its place: the YAML reader would name none.
 func (d *document) checkText(text []byte) {
-	line, column := 1, 1
-	for rest := text; len(rest) > 0; {
-		r, size := utf8.DecodeRune(rest)
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		message := ""
 		switch {
 		case r == utf8.RuneError && size == 1:
-			d.add(line, column, "the file is not UTF-8 text: save it as UTF-8")
-			return
+			message = "the file is not UTF-8 text: save it as UTF-8"
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
-			d.add(line, column, fmt.Sprintf("the file contains the control character U+%04X: remove it", r))
-			return
-		case r == '\n':
-			line, column = line+1, 0
+			message = fmt.Sprintf("the file contains the control character U+%04X: remove it", r)
 		}
-		rest = rest[size:]
-		column++
+		if message != "" {
+			line, column := place(text[:i])
+			d.add(line, column, message)
+			return
+		}
+		i += size
 	}
 }
 

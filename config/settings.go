@@ -48,6 +48,8 @@ type Settings struct {
 	Listen string `koanf:"listen"`
 	// MetricsListen is a host:port of its own for /metrics; empty: only with the API.
 	MetricsListen string `koanf:"metrics_listen"`
+	// PprofListen is a loopback host:port for the Go runtime's profiles; empty: none.
+	PprofListen string `koanf:"pprof_listen"`
 	// RateLimit is how many requests a minute a client of the API may send. 0: no limit.
 	RateLimit int `koanf:"rate_limit"`
 	// TrustedProxies are the addresses and ranges whose X-Forwarded-For names the client.

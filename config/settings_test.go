@@ -165,6 +165,10 @@ func TestSettingsErrors(t *testing.T) {
 		{name: "endless calls", environ: []string{"SCHEDULES_TEMPORAL_RPS=inf"}, want: []string{"temporal_rps +Inf"}},
 		{name: "an unknown level", args: []string{"--log-level=loud"}, want: []string{`log_level "loud": use debug, info, warn or error`}},
 		{name: "an unknown format", args: []string{"--log-format=xml"}, want: []string{`log_format "xml": use text, json or auto`}},
+		{name: "profiles for everybody", args: []string{"--pprof-listen=0.0.0.0:6060"}, want: []string{`pprof_listen "0.0.0.0:6060": write a loopback address`}},
+		{name: "profiles on every address", args: []string{"--pprof-listen=:6060"}, want: []string{`pprof_listen ":6060"`}},
+		{name: "profiles on a name that may be anywhere", file: "pprof_listen: example.com:6060", want: []string{"pprof_listen"}},
+		{name: "profiles without a port", environ: []string{"SCHEDULES_PPROF_LISTEN=127.0.0.1"}, want: []string{"pprof_listen"}},
 		{name: "everything at once", file: "project: ''\nmax_prune: 0\nlog_level: x\n",
 			want: []string{"invalid settings", "project", "max_prune", "log_level"}},
 		{name: "text for a number", file: "max_prune: many", want: []string{"max_prune", "as 'int'"}},
@@ -182,6 +186,13 @@ func TestSettingsErrors(t *testing.T) {
 			}
 		})
 	}
+	t.Run("Should accept loopback addresses for profiles", func(t *testing.T) {
+		for _, address := range []string{"127.0.0.1:6060", "localhost:0", "[::1]:6060"} {
+			got, err := loadSettings(t, "", nil, "--pprof-listen="+address)
+			require.NoError(t, err)
+			assert.Equal(t, address, got.PprofListen)
+		}
+	})
 	t.Run("Should accept the bounds", func(t *testing.T) {
 		got, err := loadSettings(t, "", nil, "--resync-interval=1s", "--max-prune=100", "--temporal-rps=0.1")
 		require.NoError(t, err)

@@ -2,7 +2,9 @@ package config
 
 import (
 	"errors"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -15,7 +17,20 @@ func (d *document) syntaxProblem(text []byte, err error) {
 		return
 	}
 	mark, message := explainSyntax(failure, lineAt(text, failure.Mark.Line))
+	// Where something is missing at the end of the text, the YAML parser counts a line that does not exist.
+	if line, column := place(text); mark.Line > line {
+		mark.Line, mark.Column = line, column
+	}
 	d.add(mark.Line, mark.Column, message)
+}
+
+// lineBreak is what YAML takes for the end of a line.
+var lineBreak = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
+
+// place is where a text ends.
+func place(text []byte) (line, column int) {
+	lines := lineBreak.Split(string(text), -1)
+	return len(lines), utf8.RuneCountInString(lines[len(lines)-1]) + 1
 }
 
 func explainSyntax(failure *yaml.LoadError, line string) (yaml.Mark, string) {

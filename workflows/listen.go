@@ -3,9 +3,13 @@ package workflows
 import (
 	"cmp"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/compozy/schedules/config"
 )
 
 // listen takes messages over as they come, also while a pass is running, and ends overrides whose time
@@ -65,12 +69,51 @@ func unreadable(err error) string {
 	return "its input could not be read: " + err.Error()
 }
 
+// changeMessages is the version of the code that answers who sent what cannot be read, and refuses what is no
+// revision.
+const changeMessages = "messages"
+
+// requestID is the request_id of a message that could not be read as a whole, so that who sent it finds the
+// failed outcome; empty where it has none.
+func (r *reconciler) requestID(ctx workflow.Context, raw converter.RawValue) string {
+	var message struct {
+		RequestID string `json:"request_id"`
+	}
+	if decode(raw, &message) != nil || message.RequestID == "" {
+		return ""
+	}
+	if workflow.GetVersion(ctx, changeMessages, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return "" // repetitions of it were taken for new requests
+	}
+	return message.RequestID
+}
+
+// checkRevision says that a reload names no revision, or nothing. A revision is part of a task queue's name: a
+// workflow task with a text cut inside a character cannot even be sent, and the reconciler would be stuck for good.
+func (r *reconciler) checkRevision(ctx workflow.Context, revision string) string {
+	if strings.Trim(revision, "0123456789abcdef") == "" {
+		return ""
+	}
+	if utf8.ValidString(config.Short(revision)) &&
+		workflow.GetVersion(ctx, changeMessages, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return ""
+	}
+	return "its revision is none: name one by at least its first 12 hex digits, or none for the current one"
+}
+
 // onReload never fails the workflow: a message that cannot be read is logged and shown.
 func (r *reconciler) onReload(ctx workflow.Context, raw converter.RawValue) {
 	message := Reload{}
-	if err := decode(raw, &message); err != nil {
-		workflow.GetLogger(ctx).Error("reload signal refused: its input is not a reload", "error", err)
-		r.Status.Refused = &Refused{At: workflow.Now(ctx), Message: unreadable(err)}
+	problem := unreadable(decode(raw, &message))
+	if problem == "" {
+		problem = r.checkRevision(ctx, message.Revision)
+	}
+	if problem != "" {
+		workflow.GetLogger(ctx).Error("reload signal refused", "problem", problem)
+		r.Status.Refused = &Refused{At: workflow.Now(ctx), Message: problem}
+		if id := r.requestID(ctx, raw); id != "" {
+			r.known(ctx, id, "", SignalReload, problem)
+		}
 		return
 	}
 	if message.RequestID != "" {
@@ -101,12 +144,14 @@ func (r *reconciler) onOverride(ctx workflow.Context, raw converter.RawValue) {
 	problem := unreadable(decode(raw, &message))
 	if problem == "" {
 		problem = message.check()
+	} else if message.RequestID == "" {
+		message.RequestID = r.requestID(ctx, raw)
 	}
 	message.RequestID = cmp.Or(message.RequestID, fmt.Sprintf("signal-%d", r.nextSeq()))
 	if r.known(ctx, message.RequestID, message.WorkflowID, string(message.Action), problem) {
 		return
 	}
-	if reason := r.suspended(); reason != "" {
+	if reason := cmp.Or(r.suspended(), r.full(message)); reason != "" {
 		r.settle(message.RequestID, OutcomeFailed, FailureConflict, reason, workflow.Now(ctx))
 		return
 	}
@@ -134,6 +179,8 @@ func (r *reconciler) onRun(ctx workflow.Context, raw converter.RawValue) {
 	problem := unreadable(decode(raw, &message))
 	if problem == "" {
 		problem = message.check()
+	} else if message.RequestID == "" {
+		message.RequestID = r.requestID(ctx, raw)
 	}
 	message.RequestID = cmp.Or(message.RequestID, fmt.Sprintf("signal-%d", r.nextSeq()))
 	if r.known(ctx, message.RequestID, message.WorkflowID, string(message.Action), problem) {
@@ -164,4 +211,4 @@ func (r *reconciler) known(ctx workflow.Context, requestID, workflowID, action, 
 }
 
 // cut bounds what a refused message leaves in the state.
-func cut(text string) string { return text[:min(len(text), maxName)] }
+func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxName)], "") }

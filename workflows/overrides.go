@@ -13,6 +13,8 @@ import (
 const (
 	// maxOutcomes is how many outcomes are kept.
 	maxOutcomes = 1000
+	// maxOverrides is how many overrides may be in force: what one run can hand to the next.
+	maxOverrides = 20_000
 	// The lengths that messages may have, in bytes: they are carried from run to run.
 	maxReason    = 500
 	maxActor     = 200
@@ -89,6 +91,14 @@ func (o Override) lead(now time.Time) string {
 func (s *State) overrideAt(workflowID string) (int, bool) {
 	return slices.BinarySearchFunc(s.Overrides, workflowID,
 		func(o ActiveOverride, id string) int { return cmp.Compare(o.WorkflowID, id) })
+}
+
+// full says that there are too many overrides for one more, or nothing.
+func (s *State) full(o Override) string {
+	if _, found := s.overrideAt(o.WorkflowID); found || o.Action == ActionRevert || len(s.Overrides) < maxOverrides {
+		return ""
+	}
+	return fmt.Sprintf("%d overrides are in force, as many as there may be: revert some, or change the YAML", maxOverrides)
 }
 
 // accept puts an override in force, pending until it is applied; a revert ends the one there is. It
