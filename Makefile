@@ -31,14 +31,34 @@ build: bin/schedules ## build bin/schedules, which needs nothing at run time
 test: $(TEMPORAL) ## run all tests, with the race detector
 	$(GO) test -race -timeout 10m -p 2 $(ARGS) ./...
 
+# Package:target pairs, one after the other. What they find becomes a file below testdata/fuzz, which `make test` plays.
+FUZZTIME := 10m
+FUZZ := config:FuzzLoad activities:FuzzTranslate activities:FuzzCronText api:FuzzRequest workflows:FuzzMessages
+
+.PHONY: fuzz
+
+fuzz: $(TEMPORAL) ## look for inputs that break it, FUZZTIME for each target: make fuzz FUZZTIME=30s
+	@set -e; for pair in $(FUZZ); do \
+		echo "== $${pair#*:} in ./$${pair%:*} for $(FUZZTIME)"; \
+		$(GO) test ./$${pair%:*} -run '^$$' -fuzz "^$${pair#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 1 $(ARGS); \
+	done
+
 lint: $(GOLANGCI_LINT) $(WORKFLOWCHECK) ## check format, mistakes, import arrows and the workflow's determinism
 	@files=$$(gofmt -l .) && test -z "$$files" || { echo "run gofmt -w on: $$files"; exit 1; }
 	$(GO) vet ./...
 	$(GOLANGCI_LINT) run
 	$(WORKFLOWCHECK) -config .workflowcheck.yml ./workflows/...
 
-bench: $(TEMPORAL) ## run the benchmarks, one package after the other
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m -p 1 $(ARGS) ./...
+# On a quiet machine: the figures of docs/benchmarks.md are of two processors that do nothing else.
+bench: $(TEMPORAL) ## measure what docs/benchmarks.md promises, and write its table
+	$(GO) test ./cmd/bench -count=1 -timeout 0 -v -measure -bench-page docs/benchmarks.md $(ARGS)
+
+SOAK := 1h
+
+.PHONY: soak
+
+soak: $(TEMPORAL) ## let replicas work for SOAK (1h) while things break, and hold that nothing is lost and nothing grows
+	$(GO) test ./cmd/soak -count=1 -timeout 0 -v -soak $(SOAK) $(ARGS)
 
 # The test that reads these pages makes their pictures too. It needs chromium, node and npm on PATH.
 screenshots: $(TEMPORAL) ## make the pictures of docs/temporal-ui.md anew
@@ -57,6 +77,35 @@ bin/temporal: go.tool.mod go.tool.sum
 
 $(WORKFLOWCHECK): go.tool.mod go.tool.sum
 	$(GO) build -modfile=go.tool.mod -o $@ go.temporal.io/sdk/contrib/tools/workflowcheck
+
+# A Temporal server of five processes on PostgreSQL, on loopback: docs/cluster.md. Besides the above it needs
+# PostgreSQL; on Debian, root gets it installed.
+CLUSTER := deploy/cluster/cluster.sh
+export CLUSTER_HOME ?= $(CURDIR)/deploy/cluster/.state
+export CLUSTER_PORT ?= 27233
+ON_CLUSTER := TEMPORAL_TEST_ADDRESS=127.0.0.1:$(CLUSTER_PORT) $(GO) test -count=1
+# How many schedules the benchmark of `make test-cluster` takes.
+CLUSTER_SCHEDULES := 10000
+
+.PHONY: cluster cluster-down test-cluster
+
+cluster: bin/temporal-server bin/temporal-sql-tool $(TEMPORAL) ## start Temporal as production has it: five processes on PostgreSQL
+	$(CLUSTER) up
+
+cluster-down: ## stop what `make cluster` started; its state stays
+	$(CLUSTER) down
+
+test-cluster: cluster ## run the end-to-end tests, the large benchmark and the faults on `make cluster`
+	CLUSTER_DYNAMIC_CONFIG=deploy/cluster/tests.yaml $(CLUSTER) up
+	$(ON_CLUSTER) -timeout 60m -p 1 $(ARGS) ./activities ./api/manager ./worker ./cmd
+	$(CLUSTER) up
+	$(ON_CLUSTER) -timeout 90m -v -run '^TestLarge$$' ./cmd/bench -measure -replicas 3 -schedules $(CLUSTER_SCHEDULES)
+	$(ON_CLUSTER) -timeout 30m -v -run '^TestCluster$$' ./cmd/faults -faults
+
+bin/temporal-server bin/temporal-sql-tool &: deploy/cluster/go.mod deploy/cluster/go.sum
+	@echo "building the Temporal server: some minutes, once"
+	cd deploy/cluster && CGO_ENABLED=0 $(GO) build -o ../../bin/temporal-server go.temporal.io/server/cmd/server
+	cd deploy/cluster && CGO_ENABLED=0 $(GO) build -o ../../bin/temporal-sql-tool go.temporal.io/server/cmd/tools/sql
 
 # Not in go.tool.mod: its makers advise against sharing a module with it.
 $(GOLANGCI_LINT):

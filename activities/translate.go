@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -270,16 +271,23 @@ func translateRetry(r *config.Retry) *commonpb.RetryPolicy {
 	}
 }
 
+// payloads encodes values. They share the map that says how: with one for each value these maps would be a third of
+// what ten thousand schedules take in memory. What is sent is a clone, which shares nothing.
 func payloads(data converter.DataConverter, values map[string]any) (map[string]*commonpb.Payload, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
 	fields := make(map[string]*commonpb.Payload, len(values))
+	var encoding map[string][]byte
 	for name, value := range values {
 		payload, err := data.ToPayload(value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		if maps.EqualFunc(encoding, payload.GetMetadata(), bytes.Equal) {
+			payload.Metadata = encoding
+		}
+		encoding = payload.GetMetadata()
 		fields[name] = payload
 	}
 	return fields, nil

@@ -133,7 +133,7 @@ func TestExport(t *testing.T) {
 		}
 	})
 	t.Run("Should export only what a query or IDs name", func(t *testing.T) {
-		got := runIn(t, environ, false, "export", "--dir", "-", "--query", "ScheduleId STARTS_WITH 't'")
+		got := runIn(t, environ, false, "export", "--dir", "-", "--query", "ScheduleId STARTS_WITH 'tw'")
 		assert.Contains(t, got.stderr, "1 schedule exported")
 		got = runIn(t, environ, false, "export", "--dir", "-", "--schedule-id", "year", "--schedule-id", "Nightly")
 		assert.Equal(t, 0, got.code)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof" // it also adds to the default mux, which nothing here serves
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -62,6 +63,13 @@ func (p process) run(ctx context.Context, project *config.Project) error {
 		}
 		group.Go(func() error { return serveMetrics(ctx) })
 	}
+	if p.settings.PprofListen != "" {
+		serveProfiles, err := p.listenProfiles(ctx)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return serveProfiles(ctx) })
+	}
 	if p.settings.API || p.settings.MetricsListen != "" {
 		group.Go(func() error { m.Run(ctx); return nil })
 	}
@@ -112,20 +120,37 @@ const metricsTimeout = 10 * time.Second
 
 // listenMetrics serves /metrics by itself, for processes without API and for networks that keep the two apart.
 func (p process) listenMetrics(ctx context.Context, known *metrics.Metrics) (serve func(context.Context) error, err error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", p.settings.MetricsListen)
-	if err != nil {
-		return nil, fmt.Errorf("listen for metrics: %w; choose another address with --metrics-listen", err)
-	}
-	p.logger.Info("serving metrics", "address", listener.Addr().String())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", known.Handler())
 	server := &http.Server{Handler: mux, ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout}
+	return p.listenFor(ctx, "metrics", "--metrics-listen", p.settings.MetricsListen, server)
+}
+
+// listenProfiles serves the Go runtime's profiles. One takes as long as it is asked for, so that writing has no limit.
+func (p process) listenProfiles(ctx context.Context) (serve func(context.Context) error, err error) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	server := &http.Server{Handler: mux, ReadTimeout: metricsTimeout}
+	return p.listenFor(ctx, "profiles", "--pprof-listen", p.settings.PprofListen, server)
+}
+
+// listenFor opens a port of its own at once for what is served there; flag is where the address comes from.
+func (p process) listenFor(
+	ctx context.Context, what, flag, address string, server *http.Server,
+) (serve func(context.Context) error, err error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w; choose another address with %s", what, err, flag)
+	}
+	p.logger.Info("serving", "what", what, "address", listener.Addr().String())
 	return func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 		defer stop()
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve metrics: %w", err)
+			return fmt.Errorf("serve %s: %w", what, err)
 		}
 		return nil
 	}, nil

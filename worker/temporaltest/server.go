@@ -1,5 +1,5 @@
-// Package temporaltest gives tests a real Temporal development server: one for each test binary, and a
-// namespace of its own for each test.
+// Package temporaltest gives tests a real Temporal server: a development server for each test binary, or the server
+// that TEMPORAL_TEST_ADDRESS names; and a namespace of its own for each test.
 package temporaltest
 
 import (
@@ -18,7 +18,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
@@ -26,23 +30,57 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// Server is a development server on a loopback port of its own, with its state in memory.
+// AddressVariable names, as host:port, a Temporal server that runs already, such as the one of `make cluster`. Tests
+// then use that one. Unset or empty: each test binary starts a development server of its own.
+const AddressVariable = "TEMPORAL_TEST_ADDRESS"
+
+// ready bounds the wait for a new namespace. A server of several processes on a busy machine takes its time.
+const ready = 150 * time.Second
+
+// Server is the server of a test binary.
 type Server struct {
-	server *testsuite.DevServer
+	address string
+	client  client.Client
+	stop    func() error
 }
 
-// Run starts a server, hands it over through server, runs the tests and stops it. TestMain calls it.
+// Run hands a server over through server, runs the tests, and stops the server where it started it. TestMain calls
+// it.
 func Run(m *testing.M, server **Server) int {
-	s, err := start()
+	s, err := find()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the Temporal server for tests:", err)
+		fmt.Fprintln(os.Stderr, "a Temporal server for tests:", err)
 		return 1
 	}
-	defer s.stop()
+	defer func() {
+		if err := s.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the Temporal server for tests:", err)
+		}
+	}()
 	*server = s
 	return m.Run()
 }
 
+// find takes the server that exists, else starts one.
+func find() (*Server, error) {
+	if address := os.Getenv(AddressVariable); address != "" {
+		return connect(address)
+	}
+	return start()
+}
+
+func connect(address string) (*Server, error) {
+	c, err := client.Dial(client.Options{HostPort: address, Logger: quietLogger()})
+	if err != nil {
+		return nil, fmt.Errorf("%s is %s, where no Temporal answers: %w", AddressVariable, address, err)
+	}
+	return &Server{address: address, client: c, stop: func() error {
+		c.Close()
+		return nil
+	}}, nil
+}
+
+// start starts a development server on a loopback port of its own, with its state in memory.
 func start() (*Server, error) {
 	binary, err := Binary()
 	if err != nil {
@@ -57,9 +95,9 @@ func start() (*Server, error) {
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("start it: %w", err)
 	}
-	return &Server{server: server}, nil
+	return &Server{address: server.FrontendHostPort(), client: server.Client(), stop: server.Stop}, nil
 }
 
 // extraArgs let reconcilers continue as new every few messages, so that tests go through it. Benchmarks
@@ -72,33 +110,63 @@ func extraArgs() []string {
 	return []string{"--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60"}
 }
 
-func (s *Server) stop() {
-	if err := s.server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "stop the Temporal server for tests:", err)
-	}
-}
-
 // Address is the server's host and port.
-func (s *Server) Address() string { return s.server.FrontendHostPort() }
+func (s *Server) Address() string { return s.address }
 
-// Namespace makes a namespace for one test and a client of it, which closes with the test.
+// Namespace makes a namespace for one test and a client of it, which closes with the test. A server that outlives the
+// test binary then deletes the namespace: schedules that nobody waits for would go on to run there.
 func (s *Server) Namespace(t testing.TB, options ...func(*client.Options)) (name string, c client.Client) {
 	t.Helper()
 	name = "test-" + uuid.NewString()
-	_, err := s.server.Client().WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
+	_, err := s.client.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
 		Namespace:                        name,
 		WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
 		HistoryArchivalState:             enumspb.ARCHIVAL_STATE_DISABLED,
 		VisibilityArchivalState:          enumspb.ARCHIVAL_STATE_DISABLED,
 	})
 	require.NoError(t, err)
+	if s.address == os.Getenv(AddressVariable) {
+		t.Cleanup(func() { s.delete(t, name) })
+	}
 	c = s.Client(t, name, options...)
-	// A new namespace takes a moment until every part of the server knows it.
-	require.Eventually(t, func() bool {
-		_, err := c.WorkflowService().ListSchedules(t.Context(), &workflowservice.ListSchedulesRequest{Namespace: name})
-		return err == nil
-	}, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return known(t.Context(), c.WorkflowService(), name) }, ready, 50*time.Millisecond,
+		"the server does not know the new namespace %s", name)
 	return name, c
+}
+
+// delete asks the server to delete a namespace, which it does in its own time.
+func (s *Server) delete(t testing.TB, namespace string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := s.client.OperatorService().DeleteNamespace(ctx, &operatorservice.DeleteNamespaceRequest{Namespace: namespace})
+	if err != nil {
+		t.Logf("delete the namespace %s: %v", namespace, err) // it burdens the server, and proves nothing
+	}
+}
+
+// known asks each part of a server that a call goes through for a new namespace, since each learns of it by itself:
+// the history service for a workflow, the matching service for a task queue, and visibility last, since few questions
+// to it are allowed a second. The server's workers, which do the schedules, follow up to ten seconds later; until then
+// a schedule's first describe waits.
+func known(ctx context.Context, service workflowservice.WorkflowServiceClient, namespace string) bool {
+	// Two history hosts share the workflows by ID: some IDs ask both.
+	for range 4 {
+		_, err := service.DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
+			Namespace: namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: uuid.NewString()},
+		})
+		if notFound := (*serviceerror.NotFound)(nil); !errors.As(err, &notFound) {
+			return false
+		}
+	}
+	_, err := service.DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
+		Namespace: namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: "any"},
+		TaskQueueType: enumspb.TASK_QUEUE_TYPE_WORKFLOW,
+	})
+	if err != nil {
+		return false
+	}
+	_, err = service.ListSchedules(ctx, &workflowservice.ListSchedulesRequest{Namespace: namespace})
+	return err == nil
 }
 
 // Client connects to a namespace; the client closes with the test.
