@@ -39,6 +39,8 @@ type DiffInput struct {
 	Correct bool `json:"correct,omitempty"`
 	// Also are schedule IDs to list beside those with the project's prefix.
 	Also []string `json:"also,omitempty"`
+	// Whole lists the whole namespace, where no pass has ended yet: nobody knows which other IDs there are.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // DiffResult holds at most MaxOperations.
@@ -56,6 +58,8 @@ type DiffResult struct {
 	Drifted []string `json:"drifted,omitempty"`
 	// OtherIDs are the schedules whose ID is not the default, wanted or owned; the wanted come first.
 	OtherIDs []Ref `json:"other_ids,omitempty"`
+	// KeptAway are the workflow ids that the YAML wants and that an override deletes.
+	KeptAway []string `json:"kept_away,omitempty"`
 }
 
 // MaxSuspects is how many schedules a pass describes only because they were found changed by hand before.
@@ -102,6 +106,7 @@ func answer(plan Plan, after string) DiffResult {
 		Problems: plan.Problems[:min(len(plan.Problems), MaxProblems)], ProblemCount: len(plan.Problems),
 		ProblemKinds: CountProblems(plan.Problems),
 		Drifted:      plan.Drifted[:min(len(plan.Drifted), MaxSuspects)], OtherIDs: plan.OtherIDs,
+		KeptAway: plan.KeptAway,
 	}
 }
 
@@ -122,7 +127,7 @@ func (a *Activities) plan(ctx context.Context, in DiffInput) (Plan, error) {
 	defer keepAlive(ctx, func(ctx context.Context) { activity.RecordHeartbeat(ctx) })()
 	plan, _, err := a.planFor(ctx, Request{
 		Project: a.project, Kind: in.Kind, Recent: in.Recent, Overrides: in.Overrides, Reverts: in.Reverts,
-		Also: in.Also, Suspects: in.Suspects, Correct: in.Correct, Now: time.Now(),
+		Also: in.Also, Suspects: in.Suspects, Correct: in.Correct, Whole: in.Whole, Now: time.Now(),
 	})
 	return plan, err
 }
@@ -131,7 +136,7 @@ func (a *Activities) plan(ctx context.Context, in DiffInput) (Plan, error) {
 // history lists the whole namespace, where it may have adopted schedules of any ID; others list the
 // project's prefix, what the YAML names, and what else was the project's.
 func (a *Activities) planFor(ctx context.Context, request Request) (Plan, Actual, error) {
-	scope := Scope{Project: a.project, Also: slices.Concat(request.Also, a.namedIDs), Whole: request.Kind == PassStart}
+	scope := Scope{Project: a.project, Also: slices.Concat(request.Also, a.namedIDs), Whole: request.Whole || request.Kind == PassStart}
 	entries, err := a.server.List(ctx, scope)
 	if err != nil {
 		return Plan{}, Actual{}, err

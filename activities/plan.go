@@ -161,6 +161,8 @@ type Plan struct {
 	Drifted []string
 	// OtherIDs are the schedules whose ID is not the default, wanted or owned; the wanted come first.
 	OtherIDs []Ref
+	// KeptAway are the workflow ids that the YAML wants and that an override deletes.
+	KeptAway []string
 }
 
 // Ref names a schedule and the workflow that it is for.
@@ -180,6 +182,8 @@ type Request struct {
 	Reverts   []string
 	// Also are schedule IDs that were the project's before and that its prefix does not find.
 	Also []string
+	// Whole is true where nobody knows those, so that the whole namespace is to be listed.
+	Whole bool
 	// Suspects are workflow ids to describe whatever the list shows.
 	Suspects []string
 	// Correct puts hand edits back instead of reporting them.
@@ -278,6 +282,7 @@ func (p *planner) countOwned(entry Listed) {
 // want plans for a schedule that the YAML wants.
 func (p *planner) want(d Desired, entry Listed, found bool) {
 	if p.Overrides[d.WorkflowID] == Remove {
+		p.plan.KeptAway = append(p.plan.KeptAway, d.WorkflowID)
 		p.keepAway(entry, found)
 		return
 	}

@@ -4,11 +4,13 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	sdkworker "go.temporal.io/sdk/worker"
@@ -238,13 +240,13 @@ func reconcilerOptions(project string) client.StartWorkflowOptions {
 	}
 }
 
-// supervise brings the reconciler back if somebody ended it.
+// supervise brings the reconciler back if somebody ended or deleted it.
 func (p *process) supervise(ctx context.Context) error {
 	if !p.Settings.Worker {
 		return nil
 	}
 	description, err := p.Client.DescribeWorkflowExecution(ctx, workflows.ReconcilerID(p.project.Name), "")
-	if err != nil {
+	if _, deleted := errors.AsType[*serviceerror.NotFound](err); err != nil && !deleted {
 		if ctx.Err() == nil {
 			p.Logger.Warn("cannot see whether the reconciler is running", "project", p.project.Name, "error", err)
 		}

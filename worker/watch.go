@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -25,6 +26,8 @@ type watcher struct {
 	path   string
 	events *fsnotify.Watcher
 	logger *slog.Logger
+	// dirs are the directories as last found.
+	dirs []string
 }
 
 func newWatcher(path string, logger *slog.Logger) (*watcher, error) {
@@ -74,13 +77,18 @@ func (w *watcher) run(ctx context.Context, changed chan<- struct{}) {
 	}
 }
 
-// watch adds the directories that are not watched yet and reports whether there were any.
-func (w *watcher) watch() (added bool) {
+// watch adds the directories that are not watched yet and reports whether there were any, or whether others are
+// found than before: what a directory above the project hid for a while was watched all the time, and tells nothing
+// when it can be read again.
+func (w *watcher) watch() (changed bool) {
 	watched := map[string]bool{}
 	for _, dir := range w.events.WatchList() {
 		watched[dir] = true
 	}
-	for _, dir := range config.WatchDirs(w.path) {
+	dirs := config.WatchDirs(w.path)
+	changed = w.dirs != nil && !slices.Equal(dirs, w.dirs)
+	w.dirs = dirs
+	for _, dir := range dirs {
 		dir = filepath.Clean(dir)
 		if watched[dir] {
 			continue
@@ -89,7 +97,7 @@ func (w *watcher) watch() (added bool) {
 			w.logger.Warn("cannot watch a directory of the project", "directory", dir, "error", err)
 			continue
 		}
-		added = true
+		changed = true
 	}
-	return added
+	return changed
 }

@@ -22,8 +22,14 @@ const (
 	actTimeout = 40 * time.Second
 )
 
+// changeDelete is the version of the code in which a pass says what became of a delete that found nothing.
+const changeDelete = "delete"
+
 // notOwned says why nothing is done to a schedule.
 const notOwned = "a schedule with this ID exists and is not owned by this project"
+
+// overtaken says why a request was not applied.
+const overtaken = "a later request or a reload came first"
 
 // expiredActor signs the reverts that expiry makes.
 const expiredActor = "expiry"
@@ -57,14 +63,45 @@ func (r *reconciler) override(ctx workflow.Context, o Override, replaced ActiveO
 		return
 	}
 	if !r.stands(o.WorkflowID, o.RequestID) {
-		r.settle(o.RequestID, OutcomeFailed, FailureConflict, "a later request or a reload came first", workflow.Now(ctx))
+		r.settle(o.RequestID, OutcomeFailed, FailureConflict, overtaken, workflow.Now(ctx))
 		return
 	}
 	result, err := r.change(ctx, activities.OverrideInput{
 		RequestID: o.RequestID, WorkflowID: o.WorkflowID, ScheduleID: r.scheduleID(o.WorkflowID), Action: o.Action, Lead: lead,
 	})
+	deletedBefore := replaced.Action == ActionDelete && replaced.RequestID != o.RequestID
+	if result.Missing && o.Action == ActionDelete && !deletedBefore &&
+		workflow.GetVersion(ctx, changeDelete, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		r.settleMissing(o, replaced, workflow.Now(ctx))
+		return
+	}
 	r.settleOverride(o, replaced, result, err, workflow.Now(ctx))
 }
+
+// settleMissing settles a delete that found nothing. Either there is no such workflow, or a worker deleted the
+// schedule and was killed before it could tell: the next pass knows which, since it has the YAML.
+func (r *reconciler) settleMissing(o Override, replaced ActiveOverride, now time.Time) {
+	i, found := r.overrideAt(o.WorkflowID)
+	switch {
+	case !found || r.Overrides[i].RequestID != o.RequestID:
+		r.settle(o.RequestID, OutcomeFailed, FailureConflict, overtaken, now)
+	case !r.Overrides[i].Pending, slices.Contains(r.keptAway, o.WorkflowID):
+		r.applied(o, now)
+	case r.Overrides[i].Seq <= r.compared:
+		r.fail(o, replaced, FailureNotFound, missing(o), now)
+	case replaced.RequestID != o.RequestID:
+		r.PassDue = true // once: where passes fail, the next resync is early enough
+	}
+}
+
+// overtake settles a request that still waited for a pass when a later one for the same workflow took its place.
+func (r *reconciler) overtake(workflowID string, replaced ActiveOverride, now time.Time) {
+	if replaced.Pending && !r.stands(workflowID, replaced.RequestID) {
+		r.settle(replaced.RequestID, OutcomeFailed, FailureConflict, overtaken, now)
+	}
+}
+
+func missing(o Override) string { return "there is no schedule of workflow " + o.WorkflowID }
 
 // settleOverride turns what the activity found into an outcome.
 func (r *reconciler) settleOverride(
@@ -80,7 +117,7 @@ func (r *reconciler) settleOverride(
 	case result.Missing && (r.passing || r.PassDue):
 		// The pass under way may create it: tried again after the batch, and at the pass's end.
 	case result.Missing:
-		r.fail(o, replaced, FailureNotFound, fmt.Sprintf("there is no schedule of workflow %s", o.WorkflowID), now)
+		r.fail(o, replaced, FailureNotFound, missing(o), now)
 	default:
 		r.applied(o, now)
 		asInGit := o.Action != ActionDelete && result.GitKnown && result.Paused != result.GitEnabled

@@ -170,7 +170,10 @@ func (r *reconciler) takeOverride(ctx workflow.Context, message Override) {
 		"actor", message.Actor, "reason", message.Reason, "request_id", message.RequestID)
 	replaced := r.accept(message, workflow.Now(ctx))
 	lead := message.lead(workflow.Now(ctx))
-	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) { r.override(ctx, message, replaced, lead) })
+	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) {
+		r.override(ctx, message, replaced, lead)
+		r.overtake(message.WorkflowID, replaced, workflow.Now(ctx))
+	})
 }
 
 // onRun starts runs; a bad message becomes a failed outcome.

@@ -135,7 +135,7 @@ func countKinds(s *Status, problems []activities.Problem) {
 func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool, reverts []PendingRevert) error {
 	after := ""
 	for {
-		audit := r.Status.LastAudit
+		audit, asked := r.Status.LastAudit, r.Seq
 		diff, err := r.diff(ctx, pass, after, reverts)
 		if err != nil {
 			return err
@@ -152,6 +152,7 @@ func (r *reconciler) reconcile(ctx workflow.Context, pass *Pass, prune bool, rev
 				return blocked
 			}
 			r.endByReload(pass.Kind, workflow.Now(ctx))
+			r.compared, r.keptAway = asked, diff.KeptAway
 		}
 		if err := r.apply(ctx, pass, diff.Operations); err != nil {
 			return err
@@ -168,6 +169,7 @@ func (r *reconciler) diff(ctx workflow.Context, pass *Pass, after string, revert
 		Project: r.project, Revision: pass.Revision, Kind: pass.Kind, After: after,
 		Pass: strconv.FormatInt(r.Passes, 10), Recent: r.recent(workflow.Now(ctx)),
 		Overrides: actions(r.surviving(pass.Kind)), Suspects: r.Suspects, Correct: r.corrects(), Also: r.also(),
+		Whole: r.Status.Applied == "",
 	}
 	for _, revert := range reverts {
 		in.Reverts = append(in.Reverts, revert.WorkflowID)

@@ -62,6 +62,10 @@ type reconciler struct {
 	acting int
 	// passing is true while a pass is under way, reloading where it is a reload's.
 	passing, reloading bool
+	// compared is Seq when the last plan was asked for, keptAway what it knows to be deleted by overrides that the
+	// YAML wants.
+	compared int64
+	keptAway []string
 	// stopPass ends the pass under way, because another revision takes over.
 	stopPass workflow.CancelFunc
 	// stopAudit ends the audit under way; nil where there is none. staleAudit is true where another was asked

@@ -2,7 +2,9 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -247,6 +249,24 @@ func TestFailures(t *testing.T) {
 		assert.Less(t, len(s.batches), 4, "the rest of the old revision's batches was not started")
 		require.Len(t, s.diffs, 2)
 		assert.Equal(t, revisionB, s.diffs[1].Revision)
+	})
+	t.Run("Should list the whole namespace until a pass has ended, since no other tells which other IDs are the project's", func(t *testing.T) {
+		s := newStage(t)
+		s.diff = func(in activities.DiffInput) (activities.DiffResult, error) {
+			if in.Revision == revisionA {
+				return activities.DiffResult{}, errors.New("superseded before it could list")
+			}
+			return activities.DiffResult{}, nil
+		}
+		s.reloadAt(time.Second, workflows.Reload{Revision: revisionA})
+		s.reloadAt(2*time.Second, workflows.Reload{Revision: revisionB})
+		s.reloadAt(time.Minute, workflows.Reload{Revision: revisionB, Force: true})
+		s.runFor(90 * time.Second)
+		var whole []string
+		for _, diff := range s.diffs {
+			whole = append(whole, fmt.Sprintf("%s %s %t", diff.Revision[:1], diff.Kind, diff.Whole))
+		}
+		assert.Equal(t, []string{"a start true", "b reload true", "b reload false"}, slices.Compact(whole)[:3])
 	})
 	t.Run("Should fail where the input names no project", func(t *testing.T) {
 		s := newStage(t)
