@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/compozy/schedules/activities"
 )
 
 const (
@@ -65,10 +67,10 @@ type coldPass struct {
 func (f *fixture) cold(t *testing.T, round int) coldPass {
 	t.Helper()
 	var profiled func()
-	cold := coldPass{pass: f.awaitPass(t, func() {
+	cold := coldPass{pass: f.awaitPass(t, activities.PassStart, func() {
 		f.serve(t)
 		profiled = f.profile(t, fmt.Sprintf("cold-%d-round%d", f.n, round), coldSeconds(f.n))
-	}, anyPass)}
+	})}
 	cold.cpu = f.cpu(t)
 	require.Equal(t, f.n, cold.Created)
 	profiled()

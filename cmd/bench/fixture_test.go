@@ -2,9 +2,11 @@ package bench_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc"
 
+	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
@@ -146,50 +149,70 @@ func (f *fixture) until(t *testing.T, holds func() bool) {
 	}
 }
 
-// pass is one that was waited for.
+// pass is one that was waited for, as the processes log it.
 type pass struct {
-	workflows.Pass
-	status workflows.Status
-	// took is the time from its cause until a status shows that it has ended in sync.
-	took time.Duration
+	logged
+	// started is when it began, took the time from its cause until it had ended in sync.
+	started time.Time
+	took    time.Duration
 }
 
 // own is the pass's own time, from its start to its end in the reconciler.
-func (p pass) own() time.Duration { return p.FinishedAt.Sub(p.StartedAt) }
+func (p pass) own() time.Duration { return p.Time.Sub(p.started) }
 
-// awaitPass runs cause, which asks for a pass, and waits until one that is wanted has ended in sync. It asks the
-// reconciler only when a process has logged the end of a pass, since each question takes the server's time.
-func (f *fixture) awaitPass(t *testing.T, cause func(), wanted func(workflows.Status) bool) pass {
-	t.Helper()
-	ended := func() int { return strings.Count(f.log(), `"pass finished"`) }
-	before, start := ended(), time.Now()
-	cause()
-	for deadline := start.Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		if now := ended(); now > before {
-			before = now
-			status := f.status()
-			if status.Phase == workflows.PhaseInSync && !status.LastPass.StartedAt.Before(start.Truncate(time.Millisecond)) && wanted(status) {
-				return pass{Pass: *status.LastPass, status: status, took: time.Since(start)}
-			}
-			if status.Phase != workflows.PhaseInSync {
-				before-- // not the last word: look again
-			}
-		}
-		if time.Now().After(deadline) {
-			require.FailNow(t, "waited too long for a pass", "the processes printed:\n%s", f.log())
+// logged is a line of a process's log about a pass.
+type logged struct {
+	Time     time.Time           `json:"time"`
+	Message  string              `json:"msg"`
+	Kind     activities.PassKind `json:"kind"`
+	Revision string              `json:"revision"`
+	Phase    workflows.Phase     `json:"phase"`
+	Created  int                 `json:"created"`
+	Updated  int                 `json:"updated"`
+	Deleted  int                 `json:"deleted"`
+}
+
+// passes are the lines about passes since a moment, of all processes, in order of time.
+func (f *fixture) passes(since time.Time) (lines []logged) {
+	for text := range strings.Lines(f.log()) {
+		var line logged
+		if strings.Contains(text, `"pass `) && json.Unmarshal([]byte(text), &line) == nil && !line.Time.Before(since) {
+			lines = append(lines, line)
 		}
 	}
+	slices.SortStableFunc(lines, func(a, b logged) int { return a.Time.Compare(b.Time) })
+	return lines
+}
+
+// awaitPass runs cause, which asks for a pass, and waits until the first one of that kind has ended in sync. It reads
+// the processes' logs, since questions take the server's time, and other replicas may have asked for another pass by then.
+func (f *fixture) awaitPass(t *testing.T, kind activities.PassKind, cause func()) (p pass) {
+	t.Helper()
+	start := time.Now().Truncate(time.Millisecond)
+	cause()
+	f.until(t, func() bool {
+		for _, line := range f.passes(start) {
+			switch {
+			case line.Kind != kind:
+			case line.Message == "pass started":
+				p.started = line.Time
+			case line.Message == "pass finished" && line.Phase == workflows.PhaseInSync:
+				p.logged, p.took = line, line.Time.Sub(start)
+				return true
+			}
+		}
+		return false
+	})
+	return p
 }
 
 // resync asks for a pass over an unchanged revision.
 func (f *fixture) resync(t *testing.T) pass {
 	t.Helper()
-	return f.awaitPass(t, func() {
+	return f.awaitPass(t, activities.PassResync, func() {
 		require.NoError(t, f.client.SignalWorkflow(t.Context(), workflows.ReconcilerID(projectName), "", workflows.SignalResync, nil))
-	}, anyPass)
+	})
 }
-
-func anyPass(workflows.Status) bool { return true }
 
 // rest brings the project up where it is not, and waits until nothing is under way: the pass that checks the first
 // one, and the audit, are over, and the list shows everything.
@@ -210,11 +233,10 @@ func (f *fixture) rest(t *testing.T) {
 // change edits the file of one workflow and waits for the pass that takes it over.
 func (f *fixture) change(t *testing.T, id, cron string) pass {
 	t.Helper()
-	former := f.status().Applied
-	return f.awaitPass(t, func() {
+	return f.awaitPass(t, activities.PassReload, func() {
 		// As editors do: a new file in the old one's place, so that nobody reads half of it.
 		temporary := filepath.Join(t.TempDir(), id)
 		schedulestest.WriteFile(t, temporary, "id: "+id+"\nschedule: {cron: \""+cron+"\"}\n")
 		require.NoError(t, os.Rename(temporary, filepath.Join(f.dir, "workflows", id+".yaml")))
-	}, func(s workflows.Status) bool { return s.Applied != former && s.LastPass.Kind == "reload" })
+	})
 }
