@@ -83,6 +83,7 @@ func (a *Activities) batch(
 	for range max(1, in.Callers) {
 		callers.Go(func() {
 			for i, ok := b.take(); ok && !stopping(ctx); i, ok = b.take() {
+				a.server.priority.giveWay(ctx)
 				done, problem, err := f(ctx, in.Operations[i])
 				b.finish(i, done, problem, err)
 			}

@@ -65,6 +65,7 @@ type OverrideResult struct {
 // Override applies one change and says what the schedule is then. Pause and resume are atomic patches:
 // nothing else of the schedule is written.
 func (r *Runtime) Override(ctx context.Context, in OverrideInput) (OverrideResult, error) {
+	defer r.server.Urgent()()
 	in.ScheduleID = cmp.Or(in.ScheduleID, config.DefaultScheduleID(r.project, in.WorkflowID))
 	actual, _, err := r.server.current(ctx, in.ScheduleID)
 	if err != nil || actual.Missing || actual.Owner.Project != r.project {
@@ -116,6 +117,7 @@ type RunInput struct {
 
 // Run starts runs of an owned schedule.
 func (r *Runtime) Run(ctx context.Context, in RunInput) (OverrideResult, error) {
+	defer r.server.Urgent()()
 	id := cmp.Or(in.ScheduleID, config.DefaultScheduleID(r.project, in.WorkflowID))
 	actual, _, err := r.server.current(ctx, id)
 	if err != nil || actual.Missing || actual.Owner.Project != r.project {

@@ -29,6 +29,7 @@ type Server struct {
 	namespace string
 	identity  string
 	limiter   *rate.Limiter
+	priority  priority
 	// observe is told each call that writes a schedule; it may be nil.
 	observe func(operation Kind, err error)
 }

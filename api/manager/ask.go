@@ -10,30 +10,49 @@ import (
 )
 
 const (
-	// firstTry is how long a question may take before it is asked again, and each further try twice as
-	// long as the one before: Temporal's server loses one in some hundred queries that meet a workflow
-	// task (docs/temporal.md, "Lost queries").
+	// firstTry is how long a question may take before it is asked again beside the first, and each further one
+	// three times as long as the one before: Temporal's server loses one in some hundred queries that meet a
+	// workflow task (docs/temporal.md, "Lost queries").
 	firstTry = 40 * time.Millisecond
-	// tries and askTimeout bound all tries together.
-	tries      = 7
+	// tries and askTimeout bound all questions together.
+	tries      = 5
 	askTimeout = 5 * time.Second
 )
 
-// ask calls f until it answers: f changes nothing, so asking again is safe. The last error is returned
-// when the time is over.
-func ask(ctx context.Context, f func(context.Context) error) error {
+// ask asks until there is an answer, and returns the first: f changes nothing, so asking again is safe. The last
+// error is returned when the time is over. A question that is late is left to itself, not cancelled: on a server that is
+// slow it is the one that will be answered first.
+func ask[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, tries)
+	question := func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		value, err := f(ctx)
+		answers <- answer{value, err}
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	var err error
-	for n := range tries {
-		tryCtx, cancelTry := context.WithTimeout(ctx, firstTry<<n)
-		err = f(tryCtx)
-		cancelTry()
-		if err == nil || !isLost(err) || ctx.Err() != nil {
-			break
+	last := answer{err: context.DeadlineExceeded}
+	for wait, asked, open := firstTry, 0, 0; ; {
+		if asked < tries {
+			asked, open = asked+1, open+1
+			go question()
+		}
+		select {
+		case last = <-answers:
+			if open--; last.err == nil || !isLost(last.err) || asked == tries && open == 0 {
+				return last.value, last.err
+			}
+		case <-time.After(wait):
+			wait *= 3
+		case <-ctx.Done():
+			return last.value, last.err
 		}
 	}
-	return err
 }
 
 // isLost reports whether a question was lost, and not answered: its time was over, or the server mixed its queries up

@@ -10,15 +10,14 @@ import (
 )
 
 // refused reports whether Temporal will not do what it was asked, however often. Everything else may succeed later:
-// a server that starts, stops or loses a shard answers with errors of most kinds, with InvalidArgument ("query
-// entered invalid state") and errors without a kind among them.
+// a server that starts, stops, loses a shard or its database answers with errors of most kinds, with InvalidArgument
+// ("query entered invalid state"), NamespaceNotFound and errors without a kind among them.
 func refused(err error) bool {
 	var (
 		denied        *serviceerror.PermissionDenied
 		unimplemented *serviceerror.Unimplemented
-		noNamespace   *serviceerror.NamespaceNotFound
 	)
-	return errors.As(err, &denied) || errors.As(err, &unimplemented) || errors.As(err, &noNamespace)
+	return errors.As(err, &denied) || errors.As(err, &unimplemented)
 }
 
 // explain says what an error of Temporal's means for the caller.

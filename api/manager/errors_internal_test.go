@@ -30,7 +30,7 @@ func TestErrors(t *testing.T) {
 		{"say that the reconciler is older", serviceerror.NewQueryFailed("unknown query"), false, true, false},
 		{"say that the workflow is not ready", serviceerror.NewWorkflowNotReady("failed state"), false, true, false},
 		{"not blame the moment for a missing permission", serviceerror.NewPermissionDenied("no", ""), false, false, true},
-		{"not blame the moment for a missing namespace", serviceerror.NewNamespaceNotFound("absent"), false, false, true},
+		{"say that a namespace is missing, as a server says that lost its database", serviceerror.NewNamespaceNotFound("absent"), false, true, false},
 	}
 	for _, test := range tests {
 		t.Run("Should "+test.name, func(t *testing.T) {

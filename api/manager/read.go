@@ -122,10 +122,8 @@ func (m *Manager) GetSchedule(ctx context.Context, workflowID string) (ScheduleI
 	if err := m.exists(workflowID); err != nil {
 		return ScheduleInfo{}, err
 	}
-	var detail activities.Detail
-	err := ask(ctx, func(ctx context.Context) (err error) {
-		detail, err = m.server.Describe(ctx, m.scheduleID(workflowID))
-		return err
+	detail, err := ask(ctx, func(ctx context.Context) (activities.Detail, error) {
+		return m.server.Describe(ctx, m.scheduleID(workflowID))
 	})
 	if err != nil {
 		return ScheduleInfo{}, explain("describe the schedule of workflow "+workflowID, err)

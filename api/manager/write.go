@@ -162,6 +162,7 @@ func requestIDOf(request Request) string {
 // own is the outcome that is asked for, as far as it is known.
 func (m *Manager) write(ctx context.Context, signal string, message any, own workflows.Outcome) (WriteResult, error) {
 	requestID := own.RequestID
+	defer m.server.Urgent()()
 	if err := m.signal(ctx, signal, message); err != nil {
 		return WriteResult{}, err
 	}
@@ -217,10 +218,8 @@ func (m *Manager) Outcome(ctx context.Context, requestID string) (workflows.Outc
 }
 
 func (m *Manager) query(ctx context.Context, answer any, name string, args ...any) error {
-	var value converter.EncodedValue
-	err := ask(ctx, func(ctx context.Context) (err error) {
-		value, err = m.client.QueryWorkflow(ctx, workflows.ReconcilerID(m.name), "", name, args...)
-		return err
+	value, err := ask(ctx, func(ctx context.Context) (converter.EncodedValue, error) {
+		return m.client.QueryWorkflow(ctx, workflows.ReconcilerID(m.name), "", name, args...)
 	})
 	if err != nil {
 		return explain("ask the reconciler", err)
