@@ -130,7 +130,7 @@ func TestLostFiles(t *testing.T) {
 			r.hangup <- struct{}{} // it need not be noticed by itself
 			eventually(t, r.log.String, func() bool { return strings.Contains(r.log.String(), "the last good revision stays in force") })
 			assert.Contains(t, r.log.String(), lost.problem)
-			passes := r.status().LastPass.StartedAt
+			passes := r.until("a status", func(s workflows.Status) bool { return s.LastPass != nil }).LastPass.StartedAt
 			r.signal(workflows.SignalResync, nil)
 			status := r.until("a pass since", func(s workflows.Status) bool {
 				return s.Phase == workflows.PhaseInSync && s.LastPass.StartedAt.After(passes)

@@ -135,7 +135,7 @@ func TestOverrides(t *testing.T) {
 		require.Len(t, r.overrides(), 1)
 		assert.Equal(t, "bob", r.overrides()[0].Actor)
 		r.signal(workflows.SignalReload, workflows.Reload{Force: true})
-		r.until("a forced reload", func(s workflows.Status) bool { return s.LastPass.Kind == "reload" && s.Phase == workflows.PhaseInSync })
+		r.until("a forced reload", func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync && s.LastPass.Kind == "reload" })
 		assert.False(t, r.paused("off"), "still held")
 	})
 	t.Run("Should expire by itself, also across a restart", func(t *testing.T) {

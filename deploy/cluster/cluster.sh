@@ -101,7 +101,7 @@ require_pg() {
 			fail "there is no PostgreSQL: apt-get install postgresql, or name its programs' directory in CLUSTER_PG_BIN"
 		fi
 		echo "cluster: installing Debian's PostgreSQL" >&2
-		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql >&2 ||
+		{ apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends postgresql; } >&2 ||
 			fail "PostgreSQL was not installed: apt-get update && apt-get install postgresql"
 		pg_bin=$(find_pg) || fail "PostgreSQL is installed, but not below /usr/lib/postgresql: set CLUSTER_PG_BIN"
 	fi
