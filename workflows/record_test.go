@@ -18,7 +18,9 @@ import (
 
 // lives are what TestRecord plays for a name. Each ends with saveHistory. With `-bench NONE` beside -record the
 // server suggests no Continue-As-New, so that the whole life is one history.
-var lives = map[string]func(*testing.T){"03-audit-drift": recordDrift, "04-rename": recordRename}
+var lives = map[string]func(*testing.T){
+	"03-audit-drift": recordDrift, "04-rename": recordRename, "05-delete-messages": recordMessages,
+}
 
 // recorded is a project that a life is played with.
 type recorded struct {
@@ -138,6 +140,38 @@ func recordRename(t *testing.T) {
 	stop()
 	stop = recordServe(t, r.namespace, r.client, r.dir)
 	await(t, r.client, func(s workflows.Status) bool { return s.Phase == workflows.PhaseRenamed })
+	stop()
+	saveHistory(t, r.client)
+}
+
+// recordMessages plays deletes that find nothing, once of a schedule that the YAML wants, and messages that cannot be
+// read, or name no revision.
+func recordMessages(t *testing.T) {
+	r := newRecorded(t)
+	stop := recordServe(t, r.namespace, r.client, r.dir)
+	await(t, r.client, func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync && s.LastAudit != nil })
+	require.NoError(t, r.client.ScheduleClient().GetHandle(t.Context(), config.DefaultScheduleID("recorded", "one")).Delete(t.Context()))
+	for id, workflowID := range map[string]string{"wanted": "one", "typo": "nobody"} {
+		r.signal(workflows.SignalOverride, workflows.Override{RequestID: id, WorkflowID: workflowID, Action: workflows.ActionDelete})
+		awaitOutcome(t, r.client, id)
+	}
+	for name, message := range map[string]map[string]any{
+		workflows.SignalOverride: {"expires_in": "soon", "request_id": "bad override"},
+		workflows.SignalRun:      {"start_at": "noon", "request_id": "bad run"},
+		workflows.SignalReload:   {"revision": "no revision", "request_id": "bad reload"},
+	} {
+		r.signal(name, message)
+		awaitOutcome(t, r.client, message["request_id"].(string))
+	}
+	r.signal(workflows.SignalReload, map[string]any{"generation": "first", "request_id": "unreadable"})
+	awaitOutcome(t, r.client, "unreadable")
+	stop()
+	stop = recordServe(t, r.namespace, r.client, r.dir)
+	before := time.Now()
+	r.signal(workflows.SignalResync, nil)
+	await(t, r.client, func(s workflows.Status) bool {
+		return s.Phase == workflows.PhaseInSync && s.LastPass.StartedAt.After(before)
+	})
 	stop()
 	saveHistory(t, r.client)
 }
