@@ -33,7 +33,7 @@ test: $(TEMPORAL) ## run all tests, with the race detector
 
 # They kill, stop and cut off what they start. Some need root, and say so where they are skipped: docs/reliability.md.
 test-faults: $(TEMPORAL) ## break what the processes stand on while they work: some twenty minutes
-	$(GO) test ./cmd/faults -count=1 -timeout 90m -parallel 2 -v -faults $(ARGS)
+	$(GO) test ./cmd/faults -count=1 -timeout 90m -parallel 3 -v -faults $(ARGS)
 
 # Package:target pairs, one after the other. What they find becomes a file below testdata/fuzz, which `make test` plays.
 FUZZTIME := 10m

@@ -61,17 +61,17 @@ func requireWhole(
 ) {
 	t.Helper()
 	var differences []string
-	deadline := time.Now().Add(schedulestest.Soon)
-	for {
-		var err error
-		differences, err = schedulestest.Differences(context.Background(), c, dir, kept)
-		if err == nil && len(differences) == 0 {
+	for deadline := time.Now().Add(schedulestest.Soon); ; time.Sleep(200 * time.Millisecond) {
+		now, err := schedulestest.Differences(context.Background(), c, dir, kept)
+		if err == nil {
+			differences = now // a call that fails says nothing: the last answer is what a failure shows
+		}
+		if err == nil && len(now) == 0 {
 			break
 		}
 		if time.Now().After(deadline) {
 			require.FailNow(t, "actual is not desired", "%v (%v)\nthe process printed:\n%s", differences, err, log())
 		}
-		time.Sleep(200 * time.Millisecond)
 	}
 	failures, err := schedulestest.Failures(context.Background(), c, project)
 	require.NoError(t, err)
