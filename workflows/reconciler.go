@@ -138,14 +138,15 @@ func (r *reconciler) answer(ctx workflow.Context) error {
 func (r *reconciler) run(ctx workflow.Context) error {
 	for {
 		r.publish(ctx)
+		long := r.historyIsLong(ctx)
 		switch {
-		case r.passDue():
+		case r.passDue() && !(long && handsOverFirst(ctx)):
 			r.pass(ctx)
-		case r.historyIsLong(ctx):
+		case long:
 			if err := r.finish(ctx); err != nil {
 				return err
 			}
-			if !r.passDue() {
+			if !r.passDue() || handsOverFirst(ctx) {
 				if r.stopAudit != nil {
 					r.stopAudit() // it begins anew in the next run
 				}
@@ -160,6 +161,12 @@ func (r *reconciler) run(ctx workflow.Context) error {
 			return err
 		}
 	}
+}
+
+// handsOverFirst reports whether a pass that is due is left to the next run where the history is long. Otherwise one who
+// asks for pass after pass would make it longer than Temporal allows. Runs of older code make the pass first.
+func handsOverFirst(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "hand over first", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // passDue reports whether a pass can start: one is asked for, there is a revision to compare with, and the

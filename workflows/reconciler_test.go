@@ -345,15 +345,17 @@ func TestMessages(t *testing.T) {
 		assert.Equal(t, "reports", in.Project)
 		assert.Equal(t, revisionB, in.State.Status.Revision)
 		assert.Equal(t, int64(4), in.State.Status.Generation)
-		assert.Equal(t, revisionB, s.diffs[len(s.diffs)-1].Revision, "nothing that arrived was left to the next run undone")
+		assert.Len(t, s.diffs, 1, "who asks for pass after pass makes no history longer")
+		assert.True(t, in.State.PassDue)
 
-		t.Run("Should go on with that state", func(t *testing.T) {
+		t.Run("Should go on with that state, and the pass that is due", func(t *testing.T) {
 			s := newStage(t)
 			s.at(time.Second, func() { assert.True(t, s.status().InSync(revisionB)) })
 			s.at(2*time.Minute, s.CancelWorkflow)
 			s.ExecuteWorkflow(workflows.ReconcilerType, in)
 			require.NotEmpty(t, s.diffs)
-			assert.Equal(t, activities.PassResync, s.diffs[0].Kind)
+			assert.Equal(t, revisionB, s.diffs[0].Revision)
+			assert.Equal(t, activities.PassReload, s.diffs[0].Kind)
 		})
 	})
 }
