@@ -158,6 +158,7 @@ func byWorkflow(
 	}
 	entries := make(map[string]activities.Listed, len(listed))
 	for _, entry := range listed {
+		entry.Spec = nil // the largest part of an entry, which nobody shows from here
 		if id, ok := wanted[entry.ScheduleID]; ok {
 			entries[id] = entry
 		} else if _, elsewhere := byID[entry.Owner.WorkflowID]; !elsewhere && entry.OwnedBy(project.Name) {
