@@ -20,7 +20,11 @@ func (f *fixture) measureChange(t *testing.T) {
 	var whole, own, reading []time.Duration
 	for round := range changeRounds {
 		f.pauseForLimits()
+		before := f.history(t)
 		pass := f.change(t, workflowID(f.n/2), fmt.Sprintf("%d 6 * * *", round))
+		if round == 0 {
+			f.addHistory(t, "change of one schedule among "+thousands(f.n), before, f.history(t))
+		}
 		require.Equal(t, 1, pass.Created+pass.Updated+pass.Deleted)
 		start := time.Now()
 		_, err := config.Load(f.dir)

@@ -47,9 +47,6 @@ func (f *fixture) measureHistory(t *testing.T) {
 			f.addHistory(t, "override", before, f.history(t))
 		}
 	}
-	change := f.history(t)
-	f.change(t, workflowID(0), "59 5 * * *")
-	f.addHistory(t, "change of one schedule among "+thousands(f.n), change, f.history(t))
 }
 
 // addHistory adds the row of what lies between two looks.

@@ -14,7 +14,10 @@ const maxMemory = 150 // MiB
 
 // measureMemory tells the most that a process ever had in memory, over the parts that were run before.
 func (f *fixture) measureMemory(t *testing.T) {
-	f.rest(t)
+	if len(f.served) == 0 {
+		f.rest(t)
+	}
+	f.remember()
 	f.heap(t, fmt.Sprintf("rest-%d", f.n))
 	peak := row{what: "memory of `serve` at " + thousands(f.n) + ", the peak", figure: mebibytes(f.peak)}
 	if f.n > 1000 {
