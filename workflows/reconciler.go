@@ -140,7 +140,7 @@ func (r *reconciler) run(ctx workflow.Context) error {
 		r.publish(ctx)
 		long := r.historyIsLong(ctx)
 		switch {
-		case r.passDue() && !(long && handsOverFirst(ctx)):
+		case r.passDue() && (!long || !handsOverFirst(ctx)):
 			r.pass(ctx)
 		case long:
 			if err := r.finish(ctx); err != nil {
