@@ -361,8 +361,8 @@ func TestAuditAndReload(t *testing.T) {
 	t.Run("Should end an audit when another revision takes over, and audit that one", func(t *testing.T) {
 		namespace, c := server.Namespace(t)
 		former, next := newFiles(t, "interrupted"), newFiles(t, "interrupted")
-		former.many(200) // at 50 a second the audit takes four seconds
-		next.many(200)
+		former.many(120) // at 50 a second the audit takes more than two seconds
+		next.many(120)
 		next.workflow("wf-0000", `{cron: "0 6 * * *"}`)
 		r := serve(t, namespace, c, former)
 		id := workflows.ReconcilerID("interrupted")
@@ -370,7 +370,7 @@ func TestAuditAndReload(t *testing.T) {
 		serve(t, namespace, c, next)
 		status := r.until("an audit has ended", func(s workflows.Status) bool { return s.LastAudit != nil })
 		assert.Equal(t, config.Short(next.load().Revision), status.LastAudit.Revision, "that of the former revision did not end")
-		assert.Equal(t, 200, status.LastAudit.Checked)
+		assert.Equal(t, 120, status.LastAudit.Checked)
 		assert.Zero(t, status.LastAudit.Drifted)
 		assert.Equal(t, workflows.PhaseInSync, status.Phase)
 		assert.Zero(t, failedWorkflowTasks(t, c, id))

@@ -136,13 +136,18 @@ func differencesOf(
 	return compare(p, f, actual)
 }
 
-// A describe that fails is asked again: the development server loses one now and then, and a caller that gave up is
-// not yet a difference.
-const describeTries = 4
+// A describe that fails is asked again: the development server loses one now and then (docs/temporal.md, "Lost
+// queries"), and a caller that gave up is not yet a difference. Each try may take twice as long as the one before.
+const (
+	describeTries   = 4
+	describeTimeout = 2 * time.Second
+)
 
 func describe(ctx context.Context, c client.Client, id string) (actual *client.ScheduleDescription, err error) {
-	for range describeTries {
-		actual, err = c.ScheduleClient().GetHandle(ctx, id).Describe(ctx)
+	for try := range describeTries {
+		tryCtx, cancel := context.WithTimeout(ctx, describeTimeout<<try)
+		actual, err = c.ScheduleClient().GetHandle(ctx, id).Describe(tryCtx)
+		cancel()
 		if _, gone := errors.AsType[*serviceerror.NotFound](err); err == nil || gone || ctx.Err() != nil {
 			break
 		}
