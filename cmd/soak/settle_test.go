@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+
 	"github.com/compozy/schedules/cmd/schedulestest"
 )
 
@@ -115,6 +117,21 @@ func (w *world) inSync(revision string) error {
 	}
 	if status.Phase != "in_sync" || status.Revision != revision || status.Applied != revision {
 		return fmt.Errorf("the reconciler is %s: %+v", status.Phase, status)
+	}
+	return w.alive()
+}
+
+// alive: a reconciler that was ended still answers. Where files change before the next one begins, its first pass is no
+// reload, and keeps what was paused.
+func (w *world) alive() error {
+	ctx, cancel := context.WithTimeout(w.t.Context(), actionTimeout)
+	defer cancel()
+	description, err := w.client.DescribeWorkflowExecution(ctx, "schedule-reconciler-"+project, "")
+	if err != nil {
+		return err
+	}
+	if is := description.GetWorkflowExecutionInfo().GetStatus(); is != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return fmt.Errorf("the reconciler was ended (%s)", is)
 	}
 	return nil
 }
