@@ -51,7 +51,7 @@ func (f *fixture) assertAdopted(t testing.TB, project string, w config.Workflow)
 	assert.Equal(t, activities.Owner{Project: project, WorkflowID: w.ID}, detail.Owner)
 	assert.True(t, detail.Lasting)
 	assert.True(t, detail.Marked)
-	assert.Empty(t, activities.Compare(d.Schedule, detail.Schedule))
+	assert.Empty(t, activities.Compare(d.Schedule(), detail.Schedule))
 	return detail
 }
 
@@ -294,7 +294,7 @@ func TestAdoptedForGood(t *testing.T) {
 	t.Run("Should change no time of a run by its mark", func(t *testing.T) {
 		f.upsert(t, p, operation(t, p, activities.Update, "w"))
 		plain := translate(t, "a", daily("plain"))
-		require.NoError(t, f.createPaused(t, "plain", plain.Schedule.GetSpec()))
+		require.NoError(t, f.createPaused(t, "plain", plain.Schedule().GetSpec()))
 		detail, err := f.server().Describe(t.Context(), "nightly")
 		require.NoError(t, err)
 		unmarked, err := f.server().Describe(t.Context(), "schedule-a-plain")

@@ -89,7 +89,7 @@ func (a *Activities) audit(ctx context.Context, d Desired, progress *auditProgre
 	result.MissedRuns += actual.Info.GetMissedCatchupWindow()
 	result.SkippedRuns += actual.Info.GetOverlapSkipped()
 	result.DroppedRuns += actual.Info.GetBufferDropped()
-	if len(Compare(d.Schedule, actual.Schedule)) > 0 {
+	if len(Compare(d.Schedule(), actual.Schedule)) > 0 {
 		result.Drifted++
 		if len(result.Suspects) < MaxSuspects {
 			result.Suspects = append(result.Suspects, d.WorkflowID)

@@ -15,7 +15,7 @@ import (
 func TestCompareCronText(t *testing.T) {
 	t.Parallel()
 	spec := func(cronText string) *schedulepb.ScheduleSpec {
-		return translate(t, "a", daily("w", cron(cronText, ""))).Schedule.GetSpec()
+		return translate(t, "a", daily("w", cron(cronText, ""))).Schedule().GetSpec()
 	}
 	edited := func(cronText string, edit func(*schedulepb.ScheduleSpec)) *schedulepb.ScheduleSpec {
 		s := spec(cronText)

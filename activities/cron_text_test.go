@@ -22,7 +22,7 @@ func specOf(t testing.TB, expression string) *schedulepb.ScheduleSpec {
 	w := config.Workflow{ID: "w", Schedule: &config.Schedule{Cron: expression}}
 	desired, err := activities.Translate("p", w)
 	require.NoError(t, err)
-	return desired.Schedule.GetSpec()
+	return desired.Schedule().GetSpec()
 }
 
 func oneOf(values ...int32) []*schedulepb.Range {

@@ -23,7 +23,7 @@ const shortestCatchup = 10 * time.Second
 // asWritten is the translated workflow without what only a project adds to it, and with the state that the
 // workflow stands for.
 func asWritten(desired Desired, w config.Workflow, actual *schedulepb.Schedule) *schedulepb.Schedule {
-	ours := desired.Schedule
+	ours := desired.Schedule()
 	fields := ours.GetAction().GetStartWorkflow().GetMemo().GetFields()
 	maps.DeleteFunc(fields, func(name string, _ *commonpb.Payload) bool {
 		_, written := w.Start.Memo[name]

@@ -121,14 +121,15 @@ func (f *fixture) createForeign(t testing.TB, id string, schedule *schedulepb.Sc
 func asForeign(t testing.TB, w config.Workflow) *schedulepb.Schedule {
 	t.Helper()
 	desired := translate(t, "origin", w)
-	fields := desired.Schedule.GetAction().GetStartWorkflow().GetMemo().GetFields()
+	schedule := desired.Schedule()
+	fields := schedule.GetAction().GetStartWorkflow().GetMemo().GetFields()
 	for _, own := range []string{"managed_by", "project", "workflow_id", "schedule_id"} {
 		if _, written := w.Start.Memo[own]; !written {
 			delete(fields, own)
 		}
 	}
-	desired.Schedule.State = &schedulepb.ScheduleState{Paused: !desired.Enabled, Notes: "note"}
-	return desired.Schedule
+	schedule.State = &schedulepb.ScheduleState{Paused: !desired.Enabled, Notes: "note"}
+	return schedule
 }
 
 func TestExportServer(t *testing.T) {

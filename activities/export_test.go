@@ -49,7 +49,7 @@ func foreign(changes ...func(*schedulepb.Schedule, *workflowpb.NewWorkflowExecut
 	if err != nil {
 		panic(err)
 	}
-	s := desired.Schedule
+	s := desired.Schedule()
 	start := s.GetAction().GetStartWorkflow()
 	start.Memo = &commonpb.Memo{Fields: map[string]*commonpb.Payload{"x": payload("json/plain", `"y"`)}}
 	for _, change := range changes {
@@ -82,7 +82,7 @@ func loadExported(t testing.TB, exported ...activities.Exported) *config.Project
 // requireSame checks that a project's workflow is the schedule, save for the memo that a project adds.
 func requireSame(t testing.TB, project *config.Project, w config.Workflow, actual *schedulepb.Schedule) {
 	t.Helper()
-	desired := translate(t, project.Name, w).Schedule
+	desired := translate(t, project.Name, w).Schedule()
 	wanted, ok := activities.CronText(actual.GetSpec())
 	require.True(t, ok)
 	text, ok := activities.CronText(desired.GetSpec())
@@ -178,7 +178,7 @@ schedule:
 			"schedule:\n  cron: \"0 9 * * *\"\n  schedule_id: nightly\n  adopt: true\n", string(text))
 	})
 	t.Run("Should leave out what each project writes into its runs' memo itself", func(t *testing.T) {
-		e := activities.Export("copy", translate(t, "a", daily("w")).Schedule)
+		e := activities.Export("copy", translate(t, "a", daily("w")).Schedule())
 		assert.Empty(t, e.Losses)
 		assert.Empty(t, e.Workflow.Start.Memo)
 	})

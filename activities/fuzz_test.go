@@ -42,7 +42,7 @@ func FuzzTranslate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		spec := d.Schedule.GetSpec()
+		spec := d.Schedule().GetSpec()
 		require.Equal(t, timing.Location.String(), spec.GetTimezoneName())
 		requireTextBack(t, spec)
 		// The same fields in a zone without clock changes, in years that people plan for.
@@ -93,8 +93,8 @@ func FuzzCronText(f *testing.F) {
 		d, err := activities.Translate("p", daily("w", cron(text, "")))
 		require.NoError(t, err, text)
 		start := time.Unix(((from%2e9)+2e9)%2e9+946_684_800, 0).UTC()
-		require.Equal(t, times(calendarRuns(spec, start)), times(calendarRuns(d.Schedule.GetSpec(), start)), "%s after %s", text, start)
-		requireTextBack(t, d.Schedule.GetSpec())
+		require.Equal(t, times(calendarRuns(spec, start)), times(calendarRuns(d.Schedule().GetSpec(), start)), "%s after %s", text, start)
+		requireTextBack(t, d.Schedule().GetSpec())
 	})
 }
 
@@ -124,16 +124,16 @@ func requireTextBack(t *testing.T, spec *schedulepb.ScheduleSpec) {
 	}
 	d, err := activities.Translate("p", daily("w", cron(text, "")))
 	require.NoError(t, err, text)
-	again, ok := activities.CronText(d.Schedule.GetSpec())
+	again, ok := activities.CronText(d.Schedule().GetSpec())
 	require.True(t, ok, text)
 	require.Equal(t, text, again)
 	if len(spec.GetInterval()) > 0 {
-		require.True(t, proto.Equal(spec.GetInterval()[0], d.Schedule.GetSpec().GetInterval()[0]), text)
+		require.True(t, proto.Equal(spec.GetInterval()[0], d.Schedule().GetSpec().GetInterval()[0]), text)
 		return
 	}
 	for _, year := range []int{2027, 2031} { // the first is before a leap year, the second before another weekday's
 		start := time.Date(year, 12, 28, 23, 58, 0, 0, time.UTC)
-		require.Equal(t, times(calendarRuns(spec, start)), times(calendarRuns(d.Schedule.GetSpec(), start)), "%s after %s", text, start)
+		require.Equal(t, times(calendarRuns(spec, start)), times(calendarRuns(d.Schedule().GetSpec(), start)), "%s after %s", text, start)
 	}
 }
 

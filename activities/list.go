@@ -22,6 +22,8 @@ type Scope struct {
 	Also []string
 	// Whole reads every schedule of the namespace.
 	Whole bool
+	// NoSpecs leaves the entries' specs out, which are the largest part of them.
+	NoSpecs bool
 }
 
 // List reads schedules. They are a project's own only where OwnedBy says so.
@@ -34,7 +36,11 @@ func (s *Server) List(ctx context.Context, scope Scope) ([]Listed, error) {
 	each := func(entry *schedulepb.ScheduleListEntry) {
 		// Some queries find more than was asked for.
 		if id := entry.GetScheduleId(); scope.Whole || strings.HasPrefix(id, prefix) || also[id] {
-			entries = append(entries, listed(entry))
+			one := listed(entry)
+			if scope.NoSpecs {
+				one.Spec = nil
+			}
+			entries = append(entries, one)
 		}
 	}
 	for _, query := range scope.queries() {

@@ -337,7 +337,7 @@ func (p *planner) wantListed(d Desired, entry Listed) {
 		p.doubt(d.ScheduleID) // someone replaced the note, and may have changed more
 	case note.Hash != d.Hash, note.Enabled != d.Enabled, paused != nil:
 		p.update(Operation{Paused: paused}, d)
-	case !sameListed(d.Schedule, entry.Spec, entry.WorkflowType):
+	case !sameListed(d.Schedule(), entry.Spec, entry.WorkflowType):
 		p.doubt(d.ScheduleID)
 	default:
 		p.asWanted(d)
@@ -364,7 +364,7 @@ func (p *planner) wantDescribed(d Desired, actual Described) {
 func (p *planner) wantTaken(d Desired, actual Described, adopts bool) {
 	note, ok := p.note(actual.Schedule.GetState().GetNotes())
 	op := Operation{Adopts: adopts, Paused: p.paused(d, actual.Schedule.GetState().GetPaused(), note, ok)}
-	differences := Compare(d.Schedule, actual.Schedule)
+	differences := Compare(d.Schedule(), actual.Schedule)
 	drifted := !adopts && len(differences) > 0 && p.isDrift(d, note, ok)
 	if drifted {
 		p.plan.Counts.Drifted++

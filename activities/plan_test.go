@@ -23,14 +23,14 @@ func asListed(d activities.Desired) activities.Listed {
 	return activities.Listed{
 		ScheduleID: d.ScheduleID, Owner: activities.Owner{Project: "a", WorkflowID: d.WorkflowID}, Paused: !d.Enabled,
 		Note:         activities.Note{Project: "a", Enabled: d.Enabled, Hash: d.Hash}.String(),
-		Spec:         proto.Clone(d.Schedule.GetSpec()).(*schedulepb.ScheduleSpec),
-		WorkflowType: d.Schedule.GetAction().GetStartWorkflow().GetWorkflowType().GetName(),
+		Spec:         d.Schedule().GetSpec(),
+		WorkflowType: d.Schedule().GetAction().GetStartWorkflow().GetWorkflowType().GetName(),
 	}
 }
 
 // asDescribed is how a describe shows a schedule that is as the YAML says, with the entry's state.
 func asDescribed(d activities.Desired, l activities.Listed) activities.Described {
-	schedule := proto.Clone(d.Schedule).(*schedulepb.Schedule)
+	schedule := d.Schedule()
 	schedule.Spec = l.Spec
 	schedule.State = &schedulepb.ScheduleState{Notes: l.Note, Paused: l.Paused}
 	return activities.Described{Owner: l.Owner, Lasting: !l.Owner.None(), Schedule: schedule}
@@ -633,10 +633,10 @@ func TestMakePlanOfMany(t *testing.T) {
 
 	t.Run("Should not change what it is given", func(t *testing.T) {
 		d := translate(t, "a", daily("w"))
-		before := proto.Clone(d.Schedule)
 		l := asListed(d)
+		before := proto.CloneOf(l.Spec)
 		activities.MakePlan(request, []activities.Desired{d}, activities.Actual{Listed: []activities.Listed{l}})
-		assert.True(t, proto.Equal(before, d.Schedule))
+		assert.True(t, proto.Equal(before, l.Spec))
 	})
 }
 

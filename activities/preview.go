@@ -67,7 +67,7 @@ func (a *Activities) change(op Operation, actual Actual) Change {
 	was := !a.byID[op.WorkflowID].Enabled
 	if op.Kind == Update {
 		schedule := actual.Described[change.ScheduleID].Schedule
-		change.Differences = Compare(a.byID[op.WorkflowID].Schedule, schedule)
+		change.Differences = Compare(a.byID[op.WorkflowID].Schedule(), schedule)
 		was = schedule.GetState().GetPaused()
 	}
 	change.Paused = was

@@ -26,10 +26,10 @@ const maxMatching = 900
 // createPaused makes a paused schedule with the spec that we would send.
 func (f *fixture) createPaused(t testing.TB, id string, spec *schedulepb.ScheduleSpec) error {
 	d := translate(t, "a", daily(id))
-	d.Schedule.Spec = spec
-	d.Schedule.State = &schedulepb.ScheduleState{Paused: true}
+	schedule := d.Schedule()
+	schedule.Spec, schedule.State = spec, &schedulepb.ScheduleState{Paused: true}
 	_, err := f.client.WorkflowService().CreateSchedule(t.Context(), &workflowservice.CreateScheduleRequest{
-		Namespace: f.namespace, ScheduleId: d.ScheduleID, Schedule: d.Schedule, RequestId: id,
+		Namespace: f.namespace, ScheduleId: d.ScheduleID, Schedule: schedule, RequestId: id,
 	})
 	return err
 }
@@ -260,7 +260,7 @@ func TestTimesProperty(t *testing.T) {
 	group.SetLimit(8)
 	for _, s := range samples {
 		group.Go(func() error {
-			if err := f.createPaused(t, s.id, translate(t, "a", daily(s.id, cron(s.cron, s.zone))).Schedule.GetSpec()); err != nil {
+			if err := f.createPaused(t, s.id, translate(t, "a", daily(s.id, cron(s.cron, s.zone))).Schedule().GetSpec()); err != nil {
 				return fmt.Errorf("create %s: %w", s.cron, err)
 			}
 			for _, w := range s.windows {
@@ -294,7 +294,7 @@ func TestTimes(t *testing.T) {
 		t.Helper()
 		timing, err := config.ParseCron(expression, zone)
 		require.NoError(t, err)
-		spec := translate(t, "a", daily(id, cron(expression, zone))).Schedule.GetSpec()
+		spec := translate(t, "a", daily(id, cron(expression, zone))).Schedule().GetSpec()
 		require.NoError(t, f.createPaused(t, id, spec))
 		return timing
 	}
@@ -333,7 +333,7 @@ func TestTimes(t *testing.T) {
 		startAt, endAt := time.Date(2027, 1, 2, 9, 0, 0, 0, time.UTC), time.Date(2027, 1, 4, 9, 0, 0, 0, time.UTC)
 		spec := translate(t, "a", daily("bounded", func(w *config.Workflow) {
 			w.Schedule.StartAt, w.Schedule.EndAt = &startAt, &endAt
-		})).Schedule.GetSpec()
+		})).Schedule().GetSpec()
 		require.NoError(t, f.createPaused(t, "bounded", spec))
 		got, err := f.matching(t, "bounded", startAt.AddDate(0, 0, -5), endAt.AddDate(0, 0, 5))
 		require.NoError(t, err)
@@ -371,7 +371,7 @@ func TestDayWithoutMidnight(t *testing.T) {
 		t.Run("Should warn: "+test.name, func(t *testing.T) {
 			id := fmt.Sprintf("w%d", i)
 			w := daily(id, cron(test.cron, "America/Santiago"))
-			require.NoError(t, f.createPaused(t, id, translate(t, "a", w).Schedule.GetSpec()))
+			require.NoError(t, f.createPaused(t, id, translate(t, "a", w).Schedule().GetSpec()))
 			runs, err := f.matching(t, id, from, until)
 			require.NoError(t, err)
 			assert.Len(t, runs, test.runs)
@@ -399,7 +399,7 @@ func TestZoneWarnings(t *testing.T) {
 			t.Run(fmt.Sprintf("Should tell what happens to the run of %s in %s", wall.Format("2006-01-02 15:04"), zone), func(t *testing.T) {
 				id := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(zone)) + strconv.Itoa(i)
 				w := daily(id, cron(fmt.Sprintf("%d %d * * *", wall.Minute(), wall.Hour()), zone))
-				require.NoError(t, f.createPaused(t, id, translate(t, "a", w).Schedule.GetSpec()))
+				require.NoError(t, f.createPaused(t, id, translate(t, "a", w).Schedule().GetSpec()))
 				from, until := change.at.Add(-12*time.Hour), change.at.Add(12*time.Hour)
 				runs, err := f.matching(t, id, from, until)
 				require.NoError(t, err)

@@ -71,7 +71,7 @@ func TestTranslateCalendars(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run("Should translate "+test.name, func(t *testing.T) {
-			spec := translate(t, "a", daily("w", cron(test.cron, ""))).Schedule.GetSpec()
+			spec := translate(t, "a", daily("w", cron(test.cron, ""))).Schedule().GetSpec()
 			var got []string
 			for _, c := range spec.GetStructuredCalendar() {
 				assert.Equal(t, "0", rangesText(c.GetSecond()))
@@ -90,7 +90,7 @@ func TestTranslateCalendars(t *testing.T) {
 	}
 
 	t.Run("Should translate @every to an interval", func(t *testing.T) {
-		spec := translate(t, "a", daily("w", cron("@every 1h30m", "Europe/Berlin"))).Schedule.GetSpec()
+		spec := translate(t, "a", daily("w", cron("@every 1h30m", "Europe/Berlin"))).Schedule().GetSpec()
 		require.Len(t, spec.GetInterval(), 1)
 		assert.Equal(t, 90*time.Minute, spec.GetInterval()[0].GetInterval().AsDuration())
 		assert.Nil(t, spec.GetInterval()[0].GetPhase())
@@ -98,11 +98,11 @@ func TestTranslateCalendars(t *testing.T) {
 		assert.Equal(t, "Europe/Berlin", spec.GetTimezoneName())
 	})
 	t.Run("Should take the zone from CRON_TZ", func(t *testing.T) {
-		spec := translate(t, "a", daily("w", cron("CRON_TZ=Asia/Tokyo 0 9 * * *", ""))).Schedule.GetSpec()
+		spec := translate(t, "a", daily("w", cron("CRON_TZ=Asia/Tokyo 0 9 * * *", ""))).Schedule().GetSpec()
 		assert.Equal(t, "Asia/Tokyo", spec.GetTimezoneName())
 	})
 	t.Run("Should keep the comment of a long cron short enough for Temporal", func(t *testing.T) {
-		spec := translate(t, "a", daily("w", cron(longCron(), ""))).Schedule.GetSpec()
+		spec := translate(t, "a", daily("w", cron(longCron(), ""))).Schedule().GetSpec()
 		assert.LessOrEqual(t, len(spec.GetStructuredCalendar()[0].GetComment()), 200)
 		assert.True(t, strings.HasPrefix(spec.GetStructuredCalendar()[0].GetComment(), "0,2,4"))
 	})
@@ -124,7 +124,7 @@ func longCron() string {
 
 func TestTranslateStart(t *testing.T) {
 	start := func(w config.Workflow) *schedulepb.ScheduleAction {
-		return translate(t, "reports", w).Schedule.GetAction()
+		return translate(t, "reports", w).Schedule().GetAction()
 	}
 	data := converter.GetDefaultDataConverter()
 
@@ -237,26 +237,26 @@ func TestTranslatePolicies(t *testing.T) {
 	for policy, expected := range want {
 		t.Run("Should translate overlap_policy "+string(policy), func(t *testing.T) {
 			d := translate(t, "a", daily("w", func(w *config.Workflow) { w.Schedule.OverlapPolicy = policy }))
-			assert.Equal(t, expected, d.Schedule.GetPolicies().GetOverlapPolicy())
+			assert.Equal(t, expected, d.Schedule().GetPolicies().GetOverlapPolicy())
 		})
 	}
 	t.Run("Should translate the rest of a schedule", func(t *testing.T) {
 		d := translate(t, "a", daily("w", everyOption, disabled))
-		assert.Equal(t, 10*time.Minute, d.Schedule.GetPolicies().GetCatchupWindow().AsDuration())
-		assert.True(t, d.Schedule.GetPolicies().GetPauseOnFailure())
-		assert.Equal(t, 5*time.Minute, d.Schedule.GetSpec().GetJitter().AsDuration())
-		assert.Equal(t, "2027-01-01T00:00:00Z", d.Schedule.GetSpec().GetStartTime().AsTime().Format(time.RFC3339))
-		assert.Equal(t, "2099-01-01T00:00:00Z", d.Schedule.GetSpec().GetEndTime().AsTime().Format(time.RFC3339))
+		assert.Equal(t, 10*time.Minute, d.Schedule().GetPolicies().GetCatchupWindow().AsDuration())
+		assert.True(t, d.Schedule().GetPolicies().GetPauseOnFailure())
+		assert.Equal(t, 5*time.Minute, d.Schedule().GetSpec().GetJitter().AsDuration())
+		assert.Equal(t, "2027-01-01T00:00:00Z", d.Schedule().GetSpec().GetStartTime().AsTime().Format(time.RFC3339))
+		assert.Equal(t, "2099-01-01T00:00:00Z", d.Schedule().GetSpec().GetEndTime().AsTime().Format(time.RFC3339))
 		assert.Equal(t, "2099-01-01T00:00:00Z", d.EndAt.Format(time.RFC3339))
 		assert.False(t, d.Enabled)
-		assert.Nil(t, d.Schedule.GetState(), "state is not desired, it happens")
+		assert.Nil(t, d.Schedule().GetState(), "state is not desired, it happens")
 	})
 	t.Run("Should leave what the YAML does not say to the server", func(t *testing.T) {
 		d := translate(t, "a", daily("w"))
-		assert.Nil(t, d.Schedule.GetPolicies().GetCatchupWindow())
-		assert.Nil(t, d.Schedule.GetSpec().GetJitter())
-		assert.Nil(t, d.Schedule.GetSpec().GetStartTime())
-		assert.Nil(t, d.Schedule.GetSpec().GetEndTime())
+		assert.Nil(t, d.Schedule().GetPolicies().GetCatchupWindow())
+		assert.Nil(t, d.Schedule().GetSpec().GetJitter())
+		assert.Nil(t, d.Schedule().GetSpec().GetStartTime())
+		assert.Nil(t, d.Schedule().GetSpec().GetEndTime())
 		assert.True(t, d.EndAt.IsZero())
 	})
 }
@@ -339,7 +339,7 @@ func TestTranslateHash(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	desired := translate(t, "a", daily("w", everyOption)).Schedule
+	desired := translate(t, "a", daily("w", everyOption)).Schedule()
 	changes := map[string]func(*config.Workflow){
 		"cron":              cron("0 10 * * *", "America/New_York"),
 		"timezone":          cron("0 9 * * *", "Asia/Tokyo"),
@@ -362,7 +362,7 @@ func TestCompare(t *testing.T) {
 	}
 	for field, change := range changes {
 		t.Run("Should find another "+field+", both ways", func(t *testing.T) {
-			actual := translate(t, "a", daily("w", everyOption, change)).Schedule
+			actual := translate(t, "a", daily("w", everyOption, change)).Schedule()
 			differences := activities.Compare(desired, actual)
 			require.Len(t, differences, 1)
 			assert.Equal(t, field, differences[0].Field)
@@ -374,12 +374,12 @@ func TestCompare(t *testing.T) {
 	}
 
 	t.Run("Should say the values in the YAML's words", func(t *testing.T) {
-		actual := translate(t, "a", daily("w", everyOption, changes["jitter"])).Schedule
+		actual := translate(t, "a", daily("w", everyOption, changes["jitter"])).Schedule()
 		assert.Equal(t, []activities.Difference{{Field: "jitter", YAML: "5m0s"}}, activities.Compare(desired, actual))
-		actual = translate(t, "a", daily("w", everyOption, changes["overlap_policy"])).Schedule
+		actual = translate(t, "a", daily("w", everyOption, changes["overlap_policy"])).Schedule()
 		assert.Equal(t, []activities.Difference{{Field: "overlap_policy", YAML: "buffer_all", Actual: "skip"}},
 			activities.Compare(desired, actual))
-		actual = translate(t, "a", daily("w", everyOption, changes["start_at"])).Schedule
+		actual = translate(t, "a", daily("w", everyOption, changes["start_at"])).Schedule()
 		assert.Equal(t, []activities.Difference{{Field: "start_at", YAML: "2027-01-01T00:00:00Z"}}, activities.Compare(desired, actual))
 	})
 
@@ -415,7 +415,7 @@ func TestCompare(t *testing.T) {
 	}
 	for name, test := range edits {
 		t.Run("Should find a hand edit of "+name, func(t *testing.T) {
-			actual := translate(t, "a", daily("w", everyOption)).Schedule
+			actual := translate(t, "a", daily("w", everyOption)).Schedule()
 			test.edit(actual)
 			differences := activities.Compare(desired, actual)
 			require.Len(t, differences, 1)
@@ -444,14 +444,14 @@ func TestCompare(t *testing.T) {
 	}
 	for name, edit := range equal {
 		t.Run("Should not mind "+name, func(t *testing.T) {
-			actual := translate(t, "a", daily("w", everyOption)).Schedule
+			actual := translate(t, "a", daily("w", everyOption)).Schedule()
 			edit(actual)
 			assert.Empty(t, activities.Compare(desired, actual))
 		})
 	}
 	t.Run("Should mind a revision that the YAML's own memo has", func(t *testing.T) {
 		of := func(revision string) *schedulepb.Schedule {
-			return translate(t, "a", daily("w", func(w *config.Workflow) { w.Start.Memo = map[string]any{"revision": revision} })).Schedule
+			return translate(t, "a", daily("w", func(w *config.Workflow) { w.Start.Memo = map[string]any{"revision": revision} })).Schedule()
 		}
 		assert.Empty(t, activities.Compare(of("7"), of("7")))
 		differences := activities.Compare(of("7"), of("8"))
@@ -459,13 +459,13 @@ func TestCompare(t *testing.T) {
 		assert.Equal(t, "memo", differences[0].Field)
 	})
 	t.Run("Should not mind the order of two calendars", func(t *testing.T) {
-		d, a := translate(t, "a", daily("w", cron("0 0 13 * 5", ""))).Schedule, translate(t, "a", daily("w", cron("0 0 13 * 5", ""))).Schedule
+		d, a := translate(t, "a", daily("w", cron("0 0 13 * 5", ""))).Schedule(), translate(t, "a", daily("w", cron("0 0 13 * 5", ""))).Schedule()
 		c := a.Spec.StructuredCalendar
 		c[0], c[1] = c[1], c[0]
 		assert.Empty(t, activities.Compare(d, a))
 	})
 	t.Run("Should not mind the server's defaults", func(t *testing.T) {
-		d, a := translate(t, "a", daily("w")).Schedule, translate(t, "a", daily("w")).Schedule
+		d, a := translate(t, "a", daily("w")).Schedule(), translate(t, "a", daily("w")).Schedule()
 		a.Policies.CatchupWindow = durationpb.New(365 * 24 * time.Hour)
 		a.Policies.OverlapPolicy = enumspb.SCHEDULE_OVERLAP_POLICY_UNSPECIFIED
 		a.Spec.TimezoneName = ""

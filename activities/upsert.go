@@ -68,7 +68,7 @@ func (a *Activities) owner(desired Desired) Owner {
 
 // write is the desired schedule as it is sent: its runs will tell the revision that wrote it.
 func (a *Activities) write(desired Desired) *schedulepb.Schedule {
-	schedule := proto.CloneOf(desired.Schedule)
+	schedule := desired.Schedule()
 	fields := schedule.GetAction().GetStartWorkflow().GetMemo().GetFields()
 	if _, taken := fields[memoRevision]; !taken {
 		fields[memoRevision] = a.revisionMemo
@@ -113,7 +113,7 @@ func (a *Activities) converge(ctx context.Context, desired Desired, op Operation
 			first = actual.Schedule
 		}
 		next := a.next(desired, op, first, actual)
-		if a.isOwn(actual) && len(Compare(desired.Schedule, actual.Schedule)) == 0 &&
+		if a.isOwn(actual) && len(Compare(desired.Schedule(), actual.Schedule)) == 0 &&
 			proto.Equal(next.GetState(), actual.Schedule.GetState()) {
 			return done, nil
 		}

@@ -53,7 +53,7 @@ func TestUpsert(t *testing.T) {
 		for _, w := range p.Workflows {
 			d := translate(t, "a", w)
 			actual := f.describe(t, d.ScheduleID)
-			assert.Empty(t, activities.Compare(d.Schedule, actual.GetSchedule()), "%s: the server's defaults are no difference", w.ID)
+			assert.Empty(t, activities.Compare(d.Schedule(), actual.GetSchedule()), "%s: the server's defaults are no difference", w.ID)
 			assert.Equal(t, !w.Schedule.IsEnabled(), actual.GetSchedule().GetState().GetPaused(), w.ID)
 			note, ok := activities.ParseNote(actual.GetSchedule().GetState().GetNotes())
 			assert.True(t, ok)
@@ -102,10 +102,10 @@ func TestUpsert(t *testing.T) {
 		after := newProject(t, "a", daily("w", everyOption, func(w *config.Workflow) { w.Start.SearchAttributes = nil }))
 		assert.Equal(t, activities.BatchResult{Updated: 1}, f.upsert(t, after))
 		actual := f.schedule(t, "schedule-a-w")
-		assert.Empty(t, activities.Compare(translate(t, "a", after.Workflows[0]).Schedule, actual))
+		assert.Empty(t, activities.Compare(translate(t, "a", after.Workflows[0]).Schedule(), actual))
 		assert.Contains(t, actual.GetState().GetNotes(), "spec:"+translate(t, "a", after.Workflows[0]).Hash)
 		assert.Equal(t, activities.BatchResult{Updated: 1}, f.upsert(t, before), "and back: unset fields are cleared")
-		assert.Empty(t, activities.Compare(translate(t, "a", before.Workflows[0]).Schedule, f.schedule(t, "schedule-a-w")))
+		assert.Empty(t, activities.Compare(translate(t, "a", before.Workflows[0]).Schedule(), f.schedule(t, "schedule-a-w")))
 	})
 
 	t.Run("Should create what is missing, though told to update it", func(t *testing.T) {
@@ -249,7 +249,7 @@ func TestUpsertPauses(t *testing.T) {
 			calls := f.rpcs.during(func() { result = f.upsert(t, p, op) })
 			assert.Equal(t, activities.BatchResult{Updated: 1}, result)
 			assert.GreaterOrEqual(t, calls["UpdateSchedule"], 2, "the first one was dropped")
-			assert.Empty(t, activities.Compare(translate(t, "a", p.Workflows[0]).Schedule, f.schedule(t, "schedule-a-w")))
+			assert.Empty(t, activities.Compare(translate(t, "a", p.Workflows[0]).Schedule(), f.schedule(t, "schedule-a-w")))
 			test.check(f, t)
 		})
 	}

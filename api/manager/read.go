@@ -191,7 +191,7 @@ func divergence(project string, w config.Workflow, detail activities.Detail) ([]
 	if err != nil {
 		return nil, err
 	}
-	differences := activities.Compare(desired.Schedule, detail.Schedule)
+	differences := activities.Compare(desired.Schedule(), detail.Schedule)
 	if enabled := !detail.Schedule.GetState().GetPaused(); enabled != desired.Enabled {
 		differences = append(differences, activities.Difference{
 			Field: "enabled", YAML: strconv.FormatBool(desired.Enabled), Actual: strconv.FormatBool(enabled),

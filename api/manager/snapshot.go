@@ -133,7 +133,7 @@ func (m *Manager) refresh(ctx context.Context) (pages int, err error) {
 	m.readStatus(ctx)
 	project, byID := m.desired()
 	at := time.Now()
-	listed, err := m.server.List(ctx, activities.Scope{Project: m.name, Also: project.NamedScheduleIDs()})
+	listed, err := m.server.List(ctx, activities.Scope{Project: m.name, Also: project.NamedScheduleIDs(), NoSpecs: true})
 	if err != nil {
 		return 1, err
 	}
@@ -158,7 +158,6 @@ func byWorkflow(
 	}
 	entries := make(map[string]activities.Listed, len(listed))
 	for _, entry := range listed {
-		entry.Spec = nil // the largest part of an entry, which nobody shows from here
 		if id, ok := wanted[entry.ScheduleID]; ok {
 			entries[id] = entry
 		} else if _, elsewhere := byID[entry.Owner.WorkflowID]; !elsewhere && entry.OwnedBy(project.Name) {
