@@ -40,21 +40,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "schedules-e2e")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if binary, err = schedulestest.Build(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "build the binary:", err)
-		return 1
-	}
-	return temporaltest.Run(m, &server)
+	os.Exit(schedulestest.Main(func(built string) int {
+		binary = built
+		return temporaltest.Run(m, &server)
+	}))
 }
 
 const soon = schedulestest.Soon
@@ -103,19 +92,12 @@ func TestLateTemporal(t *testing.T) {
 
 func TestDev(t *testing.T) {
 	t.Run("Should complete a run of the quickstart, end everything on Ctrl-C, and find its state again", func(t *testing.T) {
-		temporal, err := temporaltest.Binary()
-		require.NoError(t, err)
-		root, err := temporaltest.Root()
-		require.NoError(t, err)
-		dir := filepath.Join(t.TempDir(), "quickstart")
-		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))))
-		require.NoError(t, os.RemoveAll(filepath.Join(dir, ".schedules")))
+		dir, env := quickstart(t)
 		port, uiPort := schedulestest.FreePort(t), schedulestest.FreePort(t)
 		args := []string{"dev", "--project", dir, "--port", fmt.Sprint(port), "--ui-port", fmt.Sprint(uiPort),
 			"--listen", fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t))}
 		// What reaches another Temporal must not reach into dev.
-		env := append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH"),
-			"TEMPORAL_ADDRESS=temporal.example.com:7233", "TEMPORAL_API_KEY=secret", "TEMPORAL_TLS=true")
+		env = append(env, "TEMPORAL_ADDRESS=temporal.example.com:7233", "TEMPORAL_API_KEY=secret", "TEMPORAL_TLS=true")
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 
 		first := start(t, env, args...)
@@ -224,6 +206,19 @@ func TestStatus(t *testing.T) {
 		assert.Equal(t, 1, code)
 		assert.Contains(t, stderr, "use text or json")
 	})
+}
+
+// quickstart is a copy of that example, and the environment in which `schedules dev` finds Temporal.
+func quickstart(t *testing.T) (dir string, env []string) {
+	t.Helper()
+	temporal, err := temporaltest.Binary()
+	require.NoError(t, err)
+	root, err := temporaltest.Root()
+	require.NoError(t, err)
+	dir = filepath.Join(t.TempDir(), "quickstart")
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, ".schedules")))
+	return dir, append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH"))
 }
 
 func project(t *testing.T, name string, n int) string { return schedulestest.Project(t, name, n) }

@@ -184,8 +184,16 @@ func (r *rollout) disturb() (stop func() (requests []string)) {
 	}
 }
 
-func (r *rollout) signal(name string, message any) error {
-	return r.client.SignalWorkflow(context.Background(), workflows.ReconcilerID(r.project), "", name, message)
+// signal sends until the server takes it, as the API's clients do: a signal may be refused for some seconds while a run
+// hands over to the next without a worker. Sent twice it counts once.
+func (r *rollout) signal(name string, message any) (err error) {
+	for deadline := time.Now().Add(soon); time.Now().Before(deadline); {
+		err = r.client.SignalWorkflow(context.Background(), workflows.ReconcilerID(r.project), "", name, message)
+		if err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // outcome waits until a request is applied or failed.
@@ -326,7 +334,9 @@ func TestRollingDeploy(t *testing.T) {
 			r.requireEnd(pods[0])
 			specs, hashes := observed()
 			assert.Equal(t, []int{1, 2}, specs, "the schedule's hour")
-			assert.Len(t, hashes, 2, "in the schedule's note")
+			require.GreaterOrEqual(t, len(hashes), 2, "in the schedule's note")
+			// A pause beside the pass may have put the older note back, until the next pass.
+			eventually(t, pods[0].Log, func() bool { _, hash := r.seen(); return hash == hashes[1] })
 			status := r.status()
 			require.NotNil(t, status.Refused)
 			assert.Equal(t, int64(1), status.Refused.Generation)

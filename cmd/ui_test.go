@@ -151,18 +151,13 @@ type uiProject struct {
 
 func startUI(t *testing.T) *uiProject {
 	t.Helper()
-	temporal, err := temporaltest.Binary()
-	require.NoError(t, err)
-	root, err := temporaltest.Root()
-	require.NoError(t, err)
-	dir := filepath.Join(t.TempDir(), "quickstart")
-	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))))
-	require.NoError(t, os.RemoveAll(filepath.Join(dir, ".schedules")))
+	dir, env := quickstart(t)
 	port, uiPort, listen := schedulestest.FreePort(t), schedulestest.FreePort(t), fmt.Sprintf("127.0.0.1:%d", schedulestest.FreePort(t))
 	u := &uiProject{dir: dir, api: "http://" + listen, ui: fmt.Sprintf("http://127.0.0.1:%d", uiPort)}
-	u.dev = start(t, append(os.Environ(), "PATH="+filepath.Dir(temporal)+":"+os.Getenv("PATH")),
+	u.dev = start(t, env,
 		"dev", "--project", dir, "--port", strconv.Itoa(port), "--ui-port", strconv.Itoa(uiPort), "--listen", listen)
 	eventually(t, u.dev.Log, func() bool { return strings.Contains(u.dev.Log(), "Ctrl-C ends everything") })
+	var err error
 	u.client, err = client.Dial(client.Options{HostPort: fmt.Sprintf("127.0.0.1:%d", port), Logger: nothing{}})
 	require.NoError(t, err)
 	t.Cleanup(u.client.Close)

@@ -16,8 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +29,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
 )
@@ -263,7 +262,7 @@ func TestMonitoring(t *testing.T) {
 	// From here on the newer deploy of stuck is gone, and what is left is older and has other files.
 	m.serve(m.project("stuck", 2), nil, "--generation", "1", "--api=false", "--metrics-listen", "127.0.0.1:"+ports[4])
 	m.until(t, "the older deploy is refused", func() bool { return strings.Contains(m.status(stuck), "refused reload") })
-	newer.stop()
+	newer.Terminate()
 	require.NoError(t, m.client.SignalWorkflow(t.Context(), workflows.ReconcilerID("stuck"), "", workflows.SignalResync, nil))
 
 	calls := func() {
@@ -419,15 +418,15 @@ type monitored struct {
 	address string
 	url     string
 	client  client.Client
-	logs    []*child
+	logs    []*schedulestest.Process
 }
 
 func monitor(t *testing.T) *monitored {
 	t.Helper()
 	installed(t, "prometheus")
-	m := &monitored{t: t, binary: filepath.Join(t.TempDir(), "schedules"), address: "127.0.0.1:" + freePorts(t, 1)[0]}
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", m.binary, "github.com/compozy/schedules").CombinedOutput()
-	require.NoError(t, err, string(out))
+	binary, err := schedulestest.Build(t.TempDir())
+	require.NoError(t, err)
+	m := &monitored{t: t, binary: binary, address: "127.0.0.1:" + freePorts(t, 1)[0]}
 	temporal, err := temporaltest.Binary()
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(m.address)
@@ -443,61 +442,19 @@ func monitor(t *testing.T) *monitored {
 	return m
 }
 
-// child is a running process.
-type child struct {
-	command *exec.Cmd
-	output  locked
-	exited  chan struct{}
-}
-
-// locked collects a process's output.
-type locked struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (m *monitored) command(env []string, name string, args ...string) *child {
+func (m *monitored) command(env []string, name string, args ...string) *schedulestest.Process {
 	m.t.Helper()
-	c := &child{command: exec.Command(name, args...), exited: make(chan struct{})}
-	c.command.Env = append(os.Environ(), env...)
-	c.command.Stdout, c.command.Stderr = &c.output, &c.output
-	require.NoError(m.t, c.command.Start())
-	go func() {
-		_ = c.command.Wait()
-		close(c.exited)
-	}()
-	m.t.Cleanup(func() {
-		_ = c.command.Process.Kill()
-		<-c.exited
-	})
-	m.logs = append(m.logs, c)
-	return c
+	p := schedulestest.Start(m.t, append(os.Environ(), env...), name, args...)
+	m.logs = append(m.logs, p)
+	return p
 }
 
-// stop ends a process as its supervisor does.
-func (c *child) stop() {
-	_ = c.command.Process.Signal(syscall.SIGTERM)
-	<-c.exited
-}
-
-func (m *monitored) start(env []string, args ...string) *child {
+func (m *monitored) start(env []string, args ...string) *schedulestest.Process {
 	m.t.Helper()
 	return m.command(env, m.binary, args...)
 }
 
-func (m *monitored) serve(dir string, settings []string, args ...string) *child {
+func (m *monitored) serve(dir string, settings []string, args ...string) *schedulestest.Process {
 	m.t.Helper()
 	return m.start([]string{"TEMPORAL_ADDRESS=" + m.address}, append(append([]string{"serve", "--project", dir}, settings...), args...)...)
 }
@@ -522,8 +479,8 @@ func (m *monitored) until(t *testing.T, what string, holds func() bool) {
 	for deadline := time.Now().Add(90 * time.Second); !holds(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			for _, c := range m.logs {
-				log := c.output.String()
-				t.Logf("%v:\n%s", c.command.Args, log[max(0, len(log)-2000):])
+				log := c.Log()
+				t.Logf("%v:\n%s", c.Args(), log[max(0, len(log)-2000):])
 			}
 			require.FailNow(t, "waited too long", what)
 		}

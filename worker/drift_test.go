@@ -28,6 +28,7 @@ import (
 
 	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/api/manager"
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/worker"
 	"github.com/compozy/schedules/workflows"
@@ -143,7 +144,7 @@ func (r *running) reported(ids ...string) workflows.Status {
 const putBack = `level=WARN msg="hand edit put back"`
 
 // warned are a log's lines that have all of the texts.
-func warned(log *lockedBuffer, texts ...string) (lines []string) {
+func warned(log *schedulestest.Buffer, texts ...string) (lines []string) {
 	for line := range strings.Lines(log.String()) {
 		lacks := func(text string) bool { return !strings.Contains(line, text) }
 		if !slices.ContainsFunc(texts, lacks) {
@@ -154,9 +155,9 @@ func warned(log *lockedBuffer, texts ...string) (lines []string) {
 }
 
 // watched is a namespace whose client keeps the reconciler's warnings.
-func watched(t *testing.T) (namespace string, c client.Client, log *lockedBuffer) {
+func watched(t *testing.T) (namespace string, c client.Client, log *schedulestest.Buffer) {
 	t.Helper()
-	log = &lockedBuffer{}
+	log = &schedulestest.Buffer{}
 	handler := slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})
 	namespace, c = server.Namespace(t, func(o *client.Options) { o.Logger = sdklog.NewStructuredLogger(slog.New(handler)) })
 	return namespace, c, log

@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -18,13 +17,14 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/worker"
 	"github.com/compozy/schedules/workflows"
 )
 
-// soon bounds the waits of these tests. It is far above what they need, for slow machines.
-const soon = 150 * time.Second
+// soon bounds the waits of these tests.
+const soon = schedulestest.Soon
 
 // eventually waits for a condition on the test's own goroutine, so that the condition may fail the test.
 func eventually(t testing.TB, what func() string, holds func() bool) {
@@ -85,7 +85,7 @@ type running struct {
 	client    client.Client
 	namespace string
 	project   string
-	log       *lockedBuffer
+	log       *schedulestest.Buffer
 	hangup    chan struct{}
 	stop      func()
 }
@@ -101,7 +101,7 @@ func serve(t testing.TB, namespace string, c client.Client, f files, change ...f
 	project := f.load()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{
-		t: t, client: c, namespace: namespace, project: project.Name, log: &lockedBuffer{}, hangup: make(chan struct{}, 1),
+		t: t, client: c, namespace: namespace, project: project.Name, log: &schedulestest.Buffer{}, hangup: make(chan struct{}, 1),
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -207,22 +207,4 @@ func (c *calls) of(methods ...string) (n int) {
 		n += c.counts[method]
 	}
 	return n
-}
-
-// lockedBuffer collects a process's log.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

@@ -214,7 +214,7 @@ func (g *planGroup) request(project *config.Project, status workflows.Status, fo
 	}
 	if status.Project != "" {
 		for _, o := range g.running.overrides() {
-			if request.Kind != activities.PassReload || o.Hold {
+			if !status.Ends(o, config.Short(project.Revision), force) {
 				request.Overrides[o.WorkflowID] = o.Action
 			}
 		}
@@ -556,7 +556,7 @@ func (g *planGroup) others() {
 		})
 		require.NoError(g.t, err)
 		_, err = g.running.client.WorkflowService().CreateSchedule(context.Background(), &workflowservice.CreateScheduleRequest{
-			Namespace: g.running.namespace, ScheduleId: id, Schedule: theirs.Schedule, Memo: memo, RequestId: uuid.NewString(),
+			Namespace: g.running.namespace, ScheduleId: id, Schedule: theirs.Schedule(), Memo: memo, RequestId: uuid.NewString(),
 		})
 		require.NoError(g.t, err)
 		g.describe(id)

@@ -30,26 +30,15 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "not asked for: make bench")
 		return
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "schedules-bench")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if binary, err = schedulestest.Build(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "build the binary:", err)
-		return 1
-	}
-	code := m.Run()
-	if err := page.finish(code == 0); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	os.Exit(schedulestest.Main(func(built string) int {
+		binary = built
+		code := m.Run()
+		if err := page.finish(code == 0); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return code
+	}))
 }
 
 // small and large are the two sizes of projects.

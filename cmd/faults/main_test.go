@@ -32,21 +32,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "not asked for: make test-faults")
 		return
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "schedules-faults")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if binary, err = schedulestest.Build(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "build the binary:", err)
-		return 1
-	}
-	return temporaltest.Run(m, &server)
+	os.Exit(schedulestest.Main(func(built string) int {
+		binary = built
+		return temporaltest.Run(m, &server)
+	}))
 }
 
 // serve starts a replica without API on a project.

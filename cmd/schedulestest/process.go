@@ -4,6 +4,7 @@ package schedulestest
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,22 @@ import (
 
 // Soon bounds the waits of tests. It is far above what they need, for slow machines.
 const Soon = 150 * time.Second
+
+// Main builds today's schedules, runs the tests with it, and returns their exit code. TestMain calls it.
+func Main(tests func(binary string) int) int {
+	dir, err := os.MkdirTemp("", "schedules-test")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary, err := Build(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build the binary:", err)
+		return 1
+	}
+	return tests(binary)
+}
 
 // Build builds today's schedules into dir and returns the binary's path.
 func Build(dir string) (string, error) {
@@ -33,14 +50,14 @@ type Process struct {
 
 	t       testing.TB
 	command *exec.Cmd
-	output  *buffer
+	output  *Buffer
 }
 
 // Start starts a command in its own process.
 func Start(t testing.TB, env []string, binary string, args ...string) *Process {
 	t.Helper()
 	exited := make(chan struct{})
-	p := &Process{t: t, command: exec.Command(binary, args...), output: &buffer{}, Exited: exited}
+	p := &Process{t: t, command: exec.Command(binary, args...), output: &Buffer{}, Exited: exited}
 	p.command.Env, p.command.Stdout, p.command.Stderr = env, p.output, p.output
 	require.NoError(t, p.command.Start())
 	go func() {
@@ -56,6 +73,9 @@ func Start(t testing.TB, env []string, binary string, args ...string) *Process {
 
 // PID is the process's id.
 func (p *Process) PID() int { return p.command.Process.Pid }
+
+// Args is the process's command line.
+func (p *Process) Args() []string { return p.command.Args }
 
 // Log is what the process has printed until now.
 func (p *Process) Log() string { return p.output.String() }
@@ -110,19 +130,21 @@ func Eventually(t testing.TB, log func() string, holds func() bool) {
 	}
 }
 
-// buffer collects a process's output.
-type buffer struct {
+// Buffer collects what a process prints, or a log that several goroutines write.
+type Buffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
 }
 
-func (b *buffer) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buffer.Write(p)
 }
 
-func (b *buffer) String() string {
+// String is all of it until now.
+func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buffer.String()

@@ -100,8 +100,8 @@ func start() (*Server, error) {
 	return &Server{address: server.FrontendHostPort(), client: server.Client(), stop: server.Stop}, nil
 }
 
-// extraArgs let reconcilers continue as new every few messages, so that tests go through it. Benchmarks
-// measure the server's own rate of that.
+// extraArgs let reconcilers continue as new every few messages, so that tests go through it. With -bench they do not:
+// a history that is recorded for replays is to be whole (workflows, TestRecord).
 func extraArgs() []string {
 	flag.Parse()
 	if bench := flag.Lookup("test.bench"); bench != nil && bench.Value.String() != "" {
