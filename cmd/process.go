@@ -78,7 +78,7 @@ func (p process) run(ctx context.Context, project *config.Project) error {
 			return ignoreStop(ctx, err)
 		}
 		return worker.Run(ctx, worker.Options{
-			Client: c, Server: schedules, Settings: p.settings, Logger: p.logger, Observer: known,
+			Client: c, Server: schedules, Settings: p.settings, Logger: p.logger, Observer: observer{known, m},
 			OnRevision: func(project *config.Project) {
 				m.SetProject(project)
 				if p.onRevision != nil {
@@ -88,6 +88,12 @@ func (p process) run(ctx context.Context, project *config.Project) error {
 		}, project, p.hangup)
 	})
 	return group.Wait()
+}
+
+// observer is told what happens in the reconciler of this process.
+type observer struct {
+	*metrics.Metrics // the passes
+	*manager.Manager // the requests that were applied
 }
 
 // listen opens the API's port at once, so that a port in use is told before anything is done.

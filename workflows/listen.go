@@ -172,6 +172,7 @@ func (r *reconciler) takeOverride(ctx workflow.Context, message Override) {
 	lead := message.lead(workflow.Now(ctx))
 	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) {
 		r.override(ctx, message, replaced, lead)
+		r.tellApplied(ctx, message.RequestID)
 		r.overtake(message.WorkflowID, replaced, workflow.Now(ctx))
 	})
 }
@@ -193,7 +194,18 @@ func (r *reconciler) onRun(ctx workflow.Context, raw converter.RawValue) {
 		r.settle(message.RequestID, OutcomeFailed, FailureConflict, reason, workflow.Now(ctx))
 		return
 	}
-	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) { r.startRuns(ctx, message) })
+	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) {
+		r.startRuns(ctx, message)
+		r.tellApplied(ctx, message.RequestID)
+	})
+}
+
+// tellApplied spares the API of this process a query. A failure is not told: should the workflow task be lost, with this
+// process, the next try may find something else.
+func (r *reconciler) tellApplied(ctx workflow.Context, requestID string) {
+	if outcome := r.outcome(OutcomeQuery{RequestID: requestID})[0]; outcome.Status == OutcomeApplied {
+		r.observe(ctx, func(o Observer) { o.Applied(outcome) })
+	}
 }
 
 // known reports whether there is nothing to do: the request came before, or it is wrong. A new one is

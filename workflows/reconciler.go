@@ -25,6 +25,9 @@ func Reconciler(ctx workflow.Context, in Input) error { return reconcile(ctx, in
 type Observer interface {
 	PassStarted(project string)
 	PassEnded(project string, phase Phase, took time.Duration)
+	// Applied is told a request once Temporal has done what it asks for, a moment before the outcome can be queried.
+	// Requests that a pass settles are not told.
+	Applied(outcome Outcome)
 }
 
 // Observed is the Reconciler of a process that wants to know what happens in it.

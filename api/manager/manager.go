@@ -44,6 +44,7 @@ type Manager struct {
 	byID    map[string]config.Workflow
 
 	snapshot snapshot
+	applied  applied
 	// What Stats knows beside the snapshot.
 	statsMu  sync.Mutex
 	status   workflows.Status
@@ -62,6 +63,7 @@ func New(o Options) *Manager {
 		m.budget = DefaultWriteBudget
 	}
 	m.snapshot.init()
+	m.applied.waiting = map[string]chan workflows.Outcome{}
 	m.SetProject(o.Project)
 	return m
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"golang.org/x/time/rate"
@@ -38,6 +39,27 @@ type fixture struct {
 	client client.Client
 	name   string
 	stop   func()
+	// deaf is a Manager of the same process whose questions to the reconciler are never answered.
+	deaf *manager.Manager
+}
+
+// observer tells Managers what is applied in their process.
+type observer []*manager.Manager
+
+func (observer) PassStarted(string)                               {}
+func (observer) PassEnded(string, workflows.Phase, time.Duration) {}
+func (o observer) Applied(outcome workflows.Outcome) {
+	for _, m := range o {
+		m.Applied(outcome)
+	}
+}
+
+// noQueries answers no query.
+type noQueries struct{ client.Client }
+
+func (noQueries) QueryWorkflow(ctx context.Context, _, _, _ string, _ ...any) (converter.EncodedValue, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 func newFixture(t *testing.T, name string, schedules map[string]string) fixture {
@@ -54,6 +76,10 @@ func newFixture(t *testing.T, name string, schedules map[string]string) fixture 
 		Client: c, Project: project, Logger: slog.New(slog.DiscardHandler),
 		Server: activities.NewServer(c.WorkflowService(), namespace, "test", rate.NewLimiter(1000, 100)),
 	})
+	deaf := manager.New(manager.Options{
+		Client: noQueries{c}, Project: project, Logger: slog.New(slog.DiscardHandler),
+		Server: activities.NewServer(c.WorkflowService(), namespace, "test", rate.NewLimiter(1000, 100)),
+	})
 	settings := config.DefaultSettings()
 	settings.Project = dir
 	ctx, cancel := context.WithCancel(context.Background())
@@ -62,10 +88,10 @@ func newFixture(t *testing.T, name string, schedules map[string]string) fixture 
 	running.Go(func() {
 		assert.NoError(t, worker.Run(ctx, worker.Options{
 			Client: c, Server: worker.NewServer(c, namespace, project.Name, settings), Settings: settings, Logger: slog.New(slog.DiscardHandler),
-			OnRevision: m.SetProject,
+			OnRevision: m.SetProject, Observer: observer{m, deaf},
 		}, project, nil))
 	})
-	f := fixture{Manager: m, client: c, name: name, stop: sync.OnceFunc(func() { cancel(); running.Wait() })}
+	f := fixture{Manager: m, deaf: deaf, client: c, name: name, stop: sync.OnceFunc(func() { cancel(); running.Wait() })}
 	t.Cleanup(f.stop)
 	eventually(t, func() bool {
 		status, err := m.Status(t.Context())
@@ -241,6 +267,23 @@ func TestWrites(t *testing.T) {
 		require.NoError(t, f.client.SignalWorkflow(t.Context(), workflows.ReconcilerID("writes"), "", workflows.SignalOverride,
 			map[string]string{"workflow_id": "c", "action": "pause", "actor": "dora"}))
 		eventually(t, func() bool { info := f.listed(t, "c"); return info.IsOverride && info.Override.Actor == "dora" })
+	})
+	t.Run("Should be told by the reconciler of its own process what was applied, and only else ask", func(t *testing.T) {
+		for _, write := range []func(context.Context, string) (manager.WriteResult, error){
+			func(ctx context.Context, id string) (manager.WriteResult, error) {
+				return f.deaf.UpdateSchedule(ctx, id, enabled(false))
+			},
+			func(ctx context.Context, id string) (manager.WriteResult, error) {
+				return f.deaf.RevertSchedule(ctx, id, manager.Request{})
+			},
+			func(ctx context.Context, id string) (manager.WriteResult, error) {
+				return f.deaf.TriggerSchedule(ctx, id, manager.TriggerRequest{})
+			},
+		} {
+			result, err := write(t.Context(), "b")
+			require.NoError(t, err)
+			assert.Equal(t, workflows.OutcomeApplied, result.Status)
+		}
 	})
 	t.Run("Should do a repeated request once", func(t *testing.T) {
 		pause := enabled(false)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/compozy/schedules/activities"
@@ -122,19 +123,21 @@ func (m *Manager) GetSchedule(ctx context.Context, workflowID string) (ScheduleI
 	if err := m.exists(workflowID); err != nil {
 		return ScheduleInfo{}, err
 	}
+	defer m.server.Urgent()()
+	var override *workflows.ActiveOverride
+	var asking sync.WaitGroup
+	asking.Go(func() { override = m.overrideOf(ctx, workflowID) })
 	detail, err := ask(ctx, func(ctx context.Context) (activities.Detail, error) {
 		return m.server.Describe(ctx, m.scheduleID(workflowID))
 	})
+	asking.Wait()
 	if err != nil {
 		return ScheduleInfo{}, explain("describe the schedule of workflow "+workflowID, err)
 	}
 	if detail.Missing && w == nil {
 		return ScheduleInfo{}, fmt.Errorf("%w: project %s has no schedule of a workflow %q", ErrNotFound, m.name, workflowID)
 	}
-	v := view{
-		listed: listedOf(m.scheduleID(workflowID), detail), found: !detail.Missing,
-		override: m.overrideOf(ctx, workflowID),
-	}
+	v := view{listed: listedOf(m.scheduleID(workflowID), detail), found: !detail.Missing, override: override}
 	if err := m.resolveRun(ctx, v.listed.LastRun); err != nil {
 		return ScheduleInfo{}, err
 	}

@@ -157,37 +157,62 @@ func requestIDOf(request Request) string {
 	return uuid.NewString()
 }
 
-// write signals, then asks for the outcome for as long as the budget lasts. Once the signal is sent the
-// write will happen, so running out of budget is no error.
+// write signals, then waits to be told of the outcome, and asks for it, for as long as the budget lasts. Once the signal
+// is sent the write will happen, so running out of budget is no error.
 // own is the outcome that is asked for, as far as it is known.
 func (m *Manager) write(ctx context.Context, signal string, message any, own workflows.Outcome) (WriteResult, error) {
 	requestID := own.RequestID
 	defer m.server.Urgent()()
+	told, end := m.applied.wait(requestID)
+	defer end()
 	if err := m.signal(ctx, signal, message); err != nil {
 		return WriteResult{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.budget)
 	defer cancel()
-	for pause, next := firstAsk, nextAsk; ; pause, next = next, min(2*next, lastAsk) {
-		select {
-		case <-ctx.Done():
-			return WriteResult{RequestID: requestID, Status: workflows.OutcomeAccepted}, nil
-		case <-time.After(pause):
-		}
-		outcome, err := m.Outcome(ctx, requestID)
-		switch {
-		case err == nil && outcome.Status != workflows.OutcomeUnknown &&
-			(outcome.WorkflowID != own.WorkflowID || outcome.Action != own.Action):
-			return WriteResult{}, fmt.Errorf("%w: the request id %q was used before, to %s workflow %s: use a new one",
-				ErrConflict, requestID, outcome.Action, outcome.WorkflowID)
-		case err == nil && outcome.Status == workflows.OutcomeApplied:
-			return WriteResult{RequestID: requestID, Status: outcome.Status, Message: outcome.Message}, nil
-		case err == nil && outcome.Status == workflows.OutcomeFailed:
-			return WriteResult{}, failure(outcome)
-		case err != nil && ctx.Err() == nil:
-			m.logger.Warn("asking for the outcome of a request", "request_id", requestID, "error", err)
-		}
+	var outcome workflows.Outcome
+	select {
+	case <-ctx.Done():
+		return WriteResult{RequestID: requestID, Status: workflows.OutcomeAccepted}, nil
+	case outcome = <-told:
+	case outcome = <-m.settled(ctx, own):
 	}
+	switch {
+	case !sameRequest(outcome, own):
+		return WriteResult{}, fmt.Errorf("%w: the request id %q was used before, to %s workflow %s: use a new one",
+			ErrConflict, requestID, outcome.Action, outcome.WorkflowID)
+	case outcome.Status == workflows.OutcomeFailed:
+		return WriteResult{}, failure(outcome)
+	}
+	return WriteResult{RequestID: requestID, Status: outcome.Status, Message: outcome.Message}, nil
+}
+
+func sameRequest(a, b workflows.Outcome) bool {
+	return a.WorkflowID == b.WorkflowID && a.Action == b.Action
+}
+
+// settled asks for the outcome of a request until it is applied, failed or another request's, or ctx ends.
+func (m *Manager) settled(ctx context.Context, own workflows.Outcome) <-chan workflows.Outcome {
+	settled := make(chan workflows.Outcome, 1)
+	go func() {
+		for pause, next := firstAsk, nextAsk; ; pause, next = next, min(2*next, lastAsk) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			outcome, err := m.Outcome(ctx, own.RequestID)
+			switch {
+			case err == nil && outcome.Status != workflows.OutcomeUnknown &&
+				(!sameRequest(outcome, own) || outcome.Status != workflows.OutcomeAccepted):
+				settled <- outcome
+				return
+			case err != nil && ctx.Err() == nil:
+				m.logger.Warn("asking for the outcome of a request", "request_id", own.RequestID, "error", err)
+			}
+		}
+	}()
+	return settled
 }
 
 func (m *Manager) signal(ctx context.Context, name string, message any) error {
