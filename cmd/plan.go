@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"golang.org/x/time/rate"
 
@@ -131,11 +130,6 @@ type known struct {
 func askReconciler(ctx context.Context, c client.Client, project string) (known, error) {
 	askCtx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	// One that was ended still answers queries, but the next knows nothing of it.
-	running, err := c.DescribeWorkflowExecution(askCtx, workflows.ReconcilerID(project), "")
-	if err == nil && running.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return known{missing: fmt.Sprintf("project %s %v", project, errNoReconciler)}, nil
-	}
 	status, err := askStatus(askCtx, c, project)
 	if errors.Is(err, errNoReconciler) || errors.Is(err, errNoAnswer) {
 		return known{missing: err.Error()}, nil

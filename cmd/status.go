@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
@@ -130,20 +131,24 @@ var (
 	errNoAnswer     = errors.New("has a reconciler that did not answer in time: no worker is running; start `schedules serve`")
 )
 
-// askStatus sends the status query and explains the ways in which it fails.
+// askStatus sends the status query and explains the ways in which it fails. One that was ended would still answer, but the
+// next knows nothing of it.
 func askStatus(ctx context.Context, c client.Client, project string) (workflows.Status, error) {
 	var status workflows.Status
-	value, err := c.QueryWorkflow(ctx, workflows.ReconcilerID(project), "", workflows.QueryStatus)
+	answer, err := c.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
+		WorkflowID: workflows.ReconcilerID(project), QueryType: workflows.QueryStatus,
+		QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
+	})
 	var notFound *serviceerror.NotFound
 	switch {
-	case errors.As(err, &notFound):
+	case errors.As(err, &notFound), err == nil && answer.QueryRejected != nil:
 		return status, fmt.Errorf("project %s %w", project, errNoReconciler)
 	case errors.Is(err, context.DeadlineExceeded), isUnanswered(err):
 		return status, fmt.Errorf("project %s %w", project, errNoAnswer)
 	case err != nil:
 		return status, fmt.Errorf("ask the reconciler of project %s: %w", project, err)
 	}
-	if err := value.Get(&status); err != nil {
+	if err := answer.QueryResult.Get(&status); err != nil {
 		return status, fmt.Errorf("read the status of project %s: %w", project, err)
 	}
 	return status, nil

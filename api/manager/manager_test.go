@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"golang.org/x/time/rate"
@@ -57,7 +56,9 @@ func (o observer) Applied(outcome workflows.Outcome) {
 // noQueries answers no query.
 type noQueries struct{ client.Client }
 
-func (noQueries) QueryWorkflow(ctx context.Context, _, _, _ string, _ ...any) (converter.EncodedValue, error) {
+func (noQueries) QueryWorkflowWithOptions(
+	ctx context.Context, _ *client.QueryWorkflowWithOptionsRequest,
+) (*client.QueryWorkflowWithOptionsResponse, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -339,5 +340,9 @@ func TestWrites(t *testing.T) {
 		defer cancel()
 		_, err = m.Status(ctx)
 		assert.ErrorIs(t, err, manager.ErrUnavailable)
+
+		require.NoError(t, f.client.TerminateWorkflow(t.Context(), workflows.ReconcilerID("writes"), "", "by hand"))
+		_, err = m.Status(t.Context())
+		assert.ErrorContains(t, err, "no running reconciler", "an ended one would still answer")
 	})
 }
