@@ -72,14 +72,29 @@ func TestLifeCycle(t *testing.T) {
 	})
 }
 
-func TestRestart(t *testing.T) {
+// TestMany uses the same thousand schedules for all that takes many: to make them takes long.
+func TestMany(t *testing.T) {
+	counted := &calls{}
+	namespace, c := server.Namespace(t, counted.option)
+	f := newFiles(t, "large")
+	f.many(1000)
+	first := serve(t, namespace, c, f)
+	var status workflows.Status
+	t.Run("Should apply a pause during a cold pass of 1,000 schedules, and keep it", func(t *testing.T) {
+		first.until("the pass is under way", func(s workflows.Status) bool {
+			return s.Phase == workflows.PhaseReconciling && s.Counts.Create == 1000
+		})
+		early := first.override(workflows.Override{WorkflowID: "wf-0001", Action: workflows.ActionPause})
+		assert.Equal(t, workflows.OutcomeApplied, early.Status, early.Message)
+		late := first.override(workflows.Override{WorkflowID: "wf-0999", Action: workflows.ActionPause, Reason: "not yet created"})
+		assert.Equal(t, workflows.OutcomeApplied, late.Status, late.Message)
+		status = first.inSync(f)
+		assert.True(t, first.paused("wf-0001"))
+		assert.True(t, first.paused("wf-0999"))
+		assert.Contains(t, first.describe("wf-0999").Schedule.State.Note, "not yet created")
+		assert.Len(t, first.overrides(), 2)
+	})
 	t.Run("Should create 1,000 schedules, and neither describe nor write them where nothing changed", func(t *testing.T) {
-		counted := &calls{}
-		namespace, c := server.Namespace(t, counted.option)
-		f := newFiles(t, "large")
-		f.many(1000)
-		first := serve(t, namespace, c, f)
-		status := first.inSync(f)
 		assert.Equal(t, 1000, status.Counts.Create)
 		t.Logf("1,000 created in %s", status.LastPass.FinishedAt.Sub(status.LastPass.StartedAt))
 		first.schedules(1000)
@@ -96,7 +111,11 @@ func TestRestart(t *testing.T) {
 		assert.Equal(t, activities.PassResync, status.LastPass.Kind)
 		assert.Zero(t, counted.of(append(writes, "DescribeSchedule")...), "describes and writes")
 		assert.Positive(t, counted.of("ListSchedules"))
+		assert.True(t, second.paused("wf-0999"))
 	})
+}
+
+func TestRestart(t *testing.T) {
 	t.Run("Should keep what people paused, on the unchanged revision", func(t *testing.T) {
 		namespace, c := server.Namespace(t)
 		f := newFiles(t, "paused")

@@ -17,9 +17,10 @@ import (
 )
 
 // lives are what TestRecord plays for a name. Each ends with saveHistory. With `-bench NONE` beside -record the
-// server suggests no Continue-As-New, so that the whole life is one history.
+// server suggests no Continue-As-New, so that the whole life is one history; 06 is recorded without it.
 var lives = map[string]func(*testing.T){
 	"03-audit-drift": recordDrift, "04-rename": recordRename, "05-delete-messages": recordMessages,
+	"06-hand-over": recordHandOver,
 }
 
 // recorded is a project that a life is played with.
@@ -106,7 +107,7 @@ func recordDrift(t *testing.T) {
 	stop = recordServe(t, r.namespace, r.client, r.dir, audits, func(s *config.Settings) { s.Drift = config.DriftCorrect })
 	await(t, r.client, func(s workflows.Status) bool { return len(s.Corrections) == 3 && s.Phase == workflows.PhaseInSync })
 	stop()
-	saveHistory(t, r.client)
+	saveHistory(t, r.client, "")
 }
 
 // recordRename plays the reconciler of a project that takes another name over, and is then renamed itself.
@@ -141,7 +142,7 @@ func recordRename(t *testing.T) {
 	stop = recordServe(t, r.namespace, r.client, r.dir)
 	await(t, r.client, func(s workflows.Status) bool { return s.Phase == workflows.PhaseRenamed })
 	stop()
-	saveHistory(t, r.client)
+	saveHistory(t, r.client, "")
 }
 
 // recordMessages plays deletes that find nothing, once of a schedule that the YAML wants, and messages that cannot be
@@ -173,5 +174,23 @@ func recordMessages(t *testing.T) {
 		return s.Phase == workflows.PhaseInSync && s.LastPass.StartedAt.After(before)
 	})
 	stop()
-	saveHistory(t, r.client)
+	saveHistory(t, r.client, "")
+}
+
+// recordHandOver plays a run that hands over to the next although somebody asks for pass after pass.
+func recordHandOver(t *testing.T) {
+	r := newRecorded(t)
+	stop := recordServe(t, r.namespace, r.client, r.dir)
+	await(t, r.client, func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync })
+	run := func() string {
+		description, err := r.client.DescribeWorkflowExecution(t.Context(), workflows.ReconcilerID("recorded"), "")
+		require.NoError(t, err)
+		return description.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+	}
+	first := run()
+	for run() == first {
+		r.signal(workflows.SignalResync, nil)
+	}
+	stop()
+	saveHistory(t, r.client, first)
 }

@@ -110,7 +110,7 @@ func TestRecord(t *testing.T) {
 	stop = recordServe(t, namespace, c, dir)
 	await(t, c, func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync && s.Refused != nil })
 	stop()
-	saveHistory(t, c)
+	saveHistory(t, c, "")
 }
 
 func recordServe(t *testing.T, namespace string, c client.Client, dir string, change ...func(*config.Settings)) (stop func()) {
@@ -165,10 +165,11 @@ func awaitOutcome(t *testing.T, c client.Client, requestID string) {
 	}
 }
 
-func saveHistory(t *testing.T, c client.Client) {
+// saveHistory saves a run, the latest where it is not named.
+func saveHistory(t *testing.T, c client.Client, runID string) {
 	t.Helper()
 	history := &historypb.History{}
-	events := c.GetWorkflowHistory(context.Background(), workflows.ReconcilerID("recorded"), "", false,
+	events := c.GetWorkflowHistory(context.Background(), workflows.ReconcilerID("recorded"), runID, false,
 		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		event, err := events.Next()
