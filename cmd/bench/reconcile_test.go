@@ -4,17 +4,16 @@ import "testing"
 
 // TestSmall and TestLarge reconcile a project of a tenth of -schedules, and one of all. Each part brings the project
 // up where no part before it did, so that one can be run alone: -run 'TestLarge/change'.
-func TestSmall(t *testing.T) { reconciling(t, small(), 3) }
+func TestSmall(t *testing.T) { reconciling(t, small()) }
 
-func TestLarge(t *testing.T) { reconciling(t, large(), 1) }
+func TestLarge(t *testing.T) { reconciling(t, large()) }
 
 // reconciling runs the parts in the order that leaves the least to wait for: after a change an audit is under way.
-func reconciling(t *testing.T, n, colds int) {
+func reconciling(t *testing.T, n int) {
 	t.Helper()
 	page.begin(thousands(n) + " schedules")
-	server := newServer(t)
-	f := newFixture(t, server, n)
-	t.Run("cold", func(t *testing.T) { f.measureCold(t, colds) })
+	f := newFixture(t, newServer(t), n)
+	t.Run("cold", f.measureCold)
 	t.Run("nothing", f.measureNothing)
 	t.Run("peer", f.measurePeer)
 	t.Run("history", f.measureHistory)
