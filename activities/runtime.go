@@ -67,7 +67,7 @@ type OverrideResult struct {
 func (r *Runtime) Override(ctx context.Context, in OverrideInput) (OverrideResult, error) {
 	defer r.server.Urgent()()
 	in.ScheduleID = cmp.Or(in.ScheduleID, config.DefaultScheduleID(r.project, in.WorkflowID))
-	actual, _, err := r.server.current(ctx, in.ScheduleID)
+	actual, err := r.server.soon(ctx, in.ScheduleID)
 	if err != nil || actual.Missing || actual.Owner.Project != r.project {
 		return OverrideResult{Missing: actual.Missing, NotOwned: err == nil && !actual.Missing}, typed(err)
 	}
@@ -119,7 +119,7 @@ type RunInput struct {
 func (r *Runtime) Run(ctx context.Context, in RunInput) (OverrideResult, error) {
 	defer r.server.Urgent()()
 	id := cmp.Or(in.ScheduleID, config.DefaultScheduleID(r.project, in.WorkflowID))
-	actual, _, err := r.server.current(ctx, id)
+	actual, err := r.server.soon(ctx, id)
 	if err != nil || actual.Missing || actual.Owner.Project != r.project {
 		return OverrideResult{Missing: actual.Missing, NotOwned: err == nil && !actual.Missing}, typed(err)
 	}

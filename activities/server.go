@@ -147,6 +147,19 @@ func (s *Server) current(ctx context.Context, id string) (Described, []byte, err
 	return described(id, response), response.GetConflictToken(), nil
 }
 
+// soon is current for somebody who waits for the answer.
+func (s *Server) soon(ctx context.Context, id string) (Described, error) {
+	read := func(ctx context.Context) (Described, error) {
+		actual, _, err := s.current(ctx, id)
+		return actual, err
+	}
+	actual, err := Ask(ctx, read)
+	if isTimeout(err) && ctx.Err() == nil {
+		return read(ctx) // a server that fails over takes longer than anybody waits
+	}
+	return actual, err
+}
+
 func described(id string, response *workflowservice.DescribeScheduleResponse) Described {
 	schedule := response.GetSchedule()
 	marked := !markedOwner(id, schedule.GetSpec()).None()

@@ -259,8 +259,10 @@ func TestDrift(t *testing.T) {
 			r.signal(workflows.SignalReload, workflows.Reload{
 				Force: true, Options: &workflows.Options{AuditInterval: config.Duration(time.Second)},
 			})
-			status := r.until("both are put back", func(s workflows.Status) bool {
-				return s.Phase == workflows.PhaseInSync && len(s.Corrections) == 2 && s.LastAudit.Drifted == 0
+			// Until an audit finds none, what is edited is put back too.
+			status := r.until("both are put back, and an audit has seen it", func(s workflows.Status) bool {
+				return s.Phase == workflows.PhaseInSync && len(s.Corrections) == 2 && s.LastAudit.Drifted == 0 &&
+					s.LastAudit.FinishedAt.After(s.Corrections[1].At)
 			})
 			assert.Equal(t, "seen", status.Corrections[0].WorkflowID, "by the reload's own pass")
 			assert.Equal(t, "hidden", status.Corrections[1].WorkflowID, "after its audit")

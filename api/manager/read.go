@@ -127,7 +127,7 @@ func (m *Manager) GetSchedule(ctx context.Context, workflowID string) (ScheduleI
 	var override *workflows.ActiveOverride
 	var asking sync.WaitGroup
 	asking.Go(func() { override = m.overrideOf(ctx, workflowID) })
-	detail, err := ask(ctx, func(ctx context.Context) (activities.Detail, error) {
+	detail, err := activities.Ask(ctx, func(ctx context.Context) (activities.Detail, error) {
 		return m.server.Describe(ctx, m.scheduleID(workflowID))
 	})
 	asking.Wait()

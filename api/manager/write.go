@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
+	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/workflows"
 )
@@ -245,7 +246,7 @@ func (m *Manager) Outcome(ctx context.Context, requestID string) (workflows.Outc
 }
 
 func (m *Manager) query(ctx context.Context, answer any, name string, args ...any) error {
-	response, err := ask(ctx, func(ctx context.Context) (*client.QueryWorkflowWithOptionsResponse, error) {
+	response, err := activities.Ask(ctx, func(ctx context.Context) (*client.QueryWorkflowWithOptionsResponse, error) {
 		return m.client.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
 			WorkflowID: workflows.ReconcilerID(m.name), QueryType: name, Args: args,
 			QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN, // one that was ended would still answer

@@ -1,4 +1,4 @@
-package manager
+package activities
 
 import (
 	"context"
@@ -19,10 +19,10 @@ const (
 	askTimeout = 5 * time.Second
 )
 
-// ask asks until there is an answer, and returns the first: f changes nothing, so asking again is safe. The last
+// Ask asks until there is an answer, and returns the first: f changes nothing, so asking again is safe. The last
 // error is returned when the time is over. A question that is late is left to itself, not cancelled: on a server that is
 // slow it is the one that will be answered first.
-func ask[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+func Ask[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
@@ -57,11 +57,11 @@ func ask[T any](ctx context.Context, f func(context.Context) (T, error)) (T, err
 
 // isLost reports whether a question was lost, and not answered: its time was over, or the server mixed its queries up
 // or stopped in the middle, which it says by Internal, InvalidArgument ("query entered invalid state") or an error
-// without a kind. A failed query is an answer.
+// without a kind. A failed query is an answer, and so is a refusal.
 func isLost(err error) bool {
 	var failed *serviceerror.QueryFailed
 	var answer serviceerror.ServiceError
-	if errors.As(err, &failed) || refused(err) {
+	if errors.As(err, &failed) {
 		return false
 	}
 	if !errors.As(err, &answer) {

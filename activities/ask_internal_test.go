@@ -1,7 +1,8 @@
-package manager
+package activities
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"go.temporal.io/api/serviceerror"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // TestAsk plays questions in a bubble with a clock of its own.
@@ -40,7 +43,7 @@ func TestAsk(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var asked atomic.Int32
 				start := time.Now()
-				got, err := ask(t.Context(), func(ctx context.Context) (int32, error) {
+				got, err := Ask(t.Context(), func(ctx context.Context) (int32, error) {
 					n := asked.Add(1)
 					question := test.questions[n-1]
 					select {
@@ -63,10 +66,34 @@ func TestAsk(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			start := time.Now()
-			_, err := ask(ctx, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+			_, err := Ask(ctx, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 			assert.Equal(t, time.Second, time.Since(start))
 			time.Sleep(2 * askTimeout)
 		})
 	})
+}
+
+func TestIsLost(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		err   error
+		again bool
+	}{
+		{"ask again when the time of one try is over", context.DeadlineExceeded, true},
+		{"ask again when the server's time is over", serviceerror.NewDeadlineExceeded("late"), true},
+		{"ask again when the server mixed its queries up", serviceerror.NewInvalidArgument("query entered invalid state, this should be impossible"), true},
+		{"ask again when the server lost the query", serviceerror.NewInternal("query does not exist"), true},
+		{"ask again after an error without a kind", serviceerror.FromStatus(status.New(codes.Unknown, "sql: database is closed")), true},
+		{"not ask again where Temporal is away", serviceerror.NewUnavailable("connection refused"), false},
+		{"not ask again where Temporal is busy", serviceerror.NewResourceExhausted(0, "busy"), false},
+		{"not ask again for what is not there", serviceerror.NewNotFound("workflow not found"), false},
+		{"take a failed query for an answer", serviceerror.NewQueryFailed("unknown query"), false},
+		{"not ask again where the workflow is not ready", serviceerror.NewWorkflowNotReady("failed state"), false},
+		{"take a missing permission for an answer", serviceerror.NewPermissionDenied("no", ""), false},
+	} {
+		t.Run("Should "+test.name, func(t *testing.T) {
+			assert.Equal(t, test.again, isLost(fmt.Errorf("call: %w", test.err)))
+		})
+	}
 }
