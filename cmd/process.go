@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	sdkworker "go.temporal.io/sdk/worker"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/compozy/schedules/api"
@@ -19,6 +20,11 @@ import (
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/worker"
 )
+
+// cachedRuns bounds the runs whose state a process keeps for their next workflow task. It needs one. A run that another
+// replica continued as new stays until others push it out, and by the SDK's default that is never: its goroutines and
+// its state, which may be megabytes, would gather.
+const cachedRuns = 4
 
 // process is what `serve` and `dev` run: the worker and the REST API of one project.
 type process struct {
@@ -34,6 +40,7 @@ type process struct {
 
 // run returns when ctx ends, with nil, or when a part fails.
 func (p process) run(ctx context.Context, project *config.Project) error {
+	sdkworker.SetStickyWorkflowCacheSize(cachedRuns)
 	known := metrics.New(project.Name)
 	var err error
 	if p.temporal.MetricsHandler, err = known.SDK(); err != nil {
