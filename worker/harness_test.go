@@ -93,12 +93,19 @@ type running struct {
 // serve runs the process in this test binary until stop or the test's end.
 func serve(t testing.TB, namespace string, c client.Client, f files, change ...func(*config.Settings)) *running {
 	t.Helper()
+	return serveLoaded(t, namespace, c, f, f.load(), change...)
+}
+
+// serveLoaded runs it with files that were loaded before.
+func serveLoaded(
+	t testing.TB, namespace string, c client.Client, f files, project *config.Project, change ...func(*config.Settings),
+) *running {
+	t.Helper()
 	settings := config.DefaultSettings()
 	settings.Project = f.dir
 	for _, apply := range change {
 		apply(&settings)
 	}
-	project := f.load()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{
 		t: t, client: c, namespace: namespace, project: project.Name, log: &schedulestest.Buffer{}, hangup: make(chan struct{}, 1),

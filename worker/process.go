@@ -107,6 +107,7 @@ func (p *process) loop(ctx context.Context, reload <-chan struct{}) error {
 		}
 		defer watcher.close()
 		go watcher.run(ctx, changed)
+		changed <- struct{}{} // what changed between the first reading and the watching, which may be long: Temporal was away
 	}
 	supervise := time.NewTicker(superviseEvery)
 	defer supervise.Stop()

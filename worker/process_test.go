@@ -150,6 +150,14 @@ func TestRestart(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
+	t.Run("Should take over what changed between the first reading and the watching", func(t *testing.T) {
+		namespace, c := server.Namespace(t)
+		f := newFiles(t, "early")
+		f.workflow("one", `{cron: "0 5 * * *"}`)
+		loaded := f.load()
+		f.workflow("two", `{cron: "0 6 * * *"}`)
+		serveLoaded(t, namespace, c, f, loaded).inSync(f)
+	})
 	t.Run("Should keep the last good revision while the files are invalid, and log every problem", func(t *testing.T) {
 		namespace, c := server.Namespace(t)
 		f := newFiles(t, "invalid")
