@@ -47,7 +47,7 @@ func Ask[T any](ctx context.Context, f func(context.Context) (T, error)) (T, err
 			if open--; last.err == nil || !isLost(last.err) || asked == tries && open == 0 {
 				return last.value, last.err
 			}
-		case <-time.After(wait):
+		case <-time.After(wait): //nolint:forbidigo // it asks beside the first question, where a retry would come after it
 			wait *= 3
 		case <-ctx.Done():
 			return last.value, last.err
@@ -59,9 +59,8 @@ func Ask[T any](ctx context.Context, f func(context.Context) (T, error)) (T, err
 // or stopped in the middle, which it says by Internal, InvalidArgument ("query entered invalid state") or an error
 // without a kind. A failed query is an answer, and so is a refusal.
 func isLost(err error) bool {
-	var failed *serviceerror.QueryFailed
 	var answer serviceerror.ServiceError
-	if errors.As(err, &failed) {
+	if _, failed := errors.AsType[*serviceerror.QueryFailed](err); failed {
 		return false
 	}
 	if !errors.As(err, &answer) {
