@@ -510,6 +510,9 @@ func (m *monitored) get(address string) []byte {
 		return nil
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusServiceUnavailable { // Prometheus, while it starts
+		return nil
+	}
 	var body bytes.Buffer
 	_, _ = body.ReadFrom(response.Body)
 	return body.Bytes()
