@@ -106,8 +106,9 @@ func (p *process) loop(ctx context.Context, reload <-chan struct{}) error {
 			return err
 		}
 		defer watcher.close()
+		// Between the first reading and the watching files may have changed: that can be long, where Temporal was away.
+		changed <- struct{}{}
 		go watcher.run(ctx, changed)
-		changed <- struct{}{} // what changed between the first reading and the watching, which may be long: Temporal was away
 	}
 	supervise := time.NewTicker(superviseEvery)
 	defer supervise.Stop()

@@ -121,8 +121,8 @@ func (w *world) inSync(revision string) error {
 	return w.alive()
 }
 
-// alive: a reconciler that was ended still answers. Where files change before the next one begins, its first pass is no
-// reload, and keeps what was paused.
+// alive asks Temporal itself, not the API, whether the reconciler runs. Where files change before the one that follows an
+// ended one begins, its first pass is no reload, and keeps what was paused.
 func (w *world) alive() error {
 	ctx, cancel := context.WithTimeout(w.t.Context(), actionTimeout)
 	defer cancel()
