@@ -67,8 +67,10 @@ func translate(t testing.TB, project string, w config.Workflow) activities.Desir
 type rpcs struct {
 	mu     sync.Mutex
 	counts map[string]int
-	before func(method string, request any)
-	around func(invoke func() error) error
+	// compressors are what the last call of each method of the schedule service was sent with.
+	compressors map[string]string
+	before      func(method string, request any)
+	around      func(invoke func() error) error
 }
 
 func (r *rpcs) dial(o *client.Options) {
@@ -84,6 +86,11 @@ func (r *rpcs) intercept(
 		r.counts = map[string]int{}
 	}
 	r.counts[method]++
+	for _, option := range o {
+		if compressor, ok := option.(grpc.CompressorCallOption); ok && strings.Contains(method, "Schedule") {
+			r.compressors[method] = compressor.CompressorType
+		}
+	}
 	before, around := r.before, r.around
 	r.mu.Unlock()
 	if before != nil {
@@ -144,7 +151,7 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{rpcs: &rpcs{}}
+	f := &fixture{rpcs: &rpcs{compressors: map[string]string{}}}
 	f.namespace, f.client = server.Namespace(t, f.rpcs.dial)
 	f.hand = server.Client(t, f.namespace)
 	return f

@@ -12,6 +12,8 @@ import (
 	schedulepb "go.temporal.io/api/schedule/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -21,6 +23,10 @@ const callTimeout = 30 * time.Second
 
 // pageSize is the most that the server returns in one page of a list.
 const pageSize = 1000
+
+// uncompressed is for calls of one schedule. The SDK compresses everything, which takes both sides longer than a packet or
+// two take on the way (docs/temporal.md, "Compression").
+var uncompressed = grpc.UseCompressor(encoding.Identity)
 
 // Server is Temporal's schedule service for one namespace, rate-limited. Its errors are the
 // serviceerror types of the API.
@@ -112,7 +118,8 @@ func (s *Server) describe(ctx context.Context, id string) (*workflowservice.Desc
 		response, err := call(ctx, s, func(ctx context.Context) (*workflowservice.DescribeScheduleResponse, error) {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			return s.service.DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id})
+			request := &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id}
+			return s.service.DescribeSchedule(ctx, request, uncompressed)
 		})
 		again := ctx.Err() == nil && time.Now().Before(end)
 		switch {
@@ -180,7 +187,7 @@ func (s *Server) create(ctx context.Context, owner Owner, id string, schedule *s
 		return s.service.CreateSchedule(ctx, &workflowservice.CreateScheduleRequest{
 			Namespace: s.namespace, ScheduleId: id,
 			Schedule: schedule, Memo: memo, Identity: s.identity, RequestId: uuid.NewString(),
-		})
+		}, uncompressed)
 	})
 	s.wrote(Create, err)
 	if err != nil {
@@ -194,7 +201,7 @@ func (s *Server) update(ctx context.Context, id string, schedule *schedulepb.Sch
 		return s.service.UpdateSchedule(ctx, &workflowservice.UpdateScheduleRequest{
 			Namespace: s.namespace, ScheduleId: id, Schedule: schedule,
 			ConflictToken: token, Identity: s.identity, RequestId: uuid.NewString(),
-		})
+		}, uncompressed)
 	})
 	s.wrote(Update, err)
 	if err != nil {
@@ -207,7 +214,7 @@ func (s *Server) delete(ctx context.Context, id string) error {
 	_, err := call(withResource(ctx, "schedule", id), s, func(ctx context.Context) (*workflowservice.DeleteScheduleResponse, error) {
 		return s.service.DeleteSchedule(ctx, &workflowservice.DeleteScheduleRequest{
 			Namespace: s.namespace, ScheduleId: id, Identity: s.identity,
-		})
+		}, uncompressed)
 	})
 	s.wrote(Delete, err)
 	if err != nil {
@@ -221,7 +228,7 @@ func (s *Server) patch(ctx context.Context, id string, patch *schedulepb.Schedul
 	_, err := call(withResource(ctx, "schedule", id), s, func(ctx context.Context) (*workflowservice.PatchScheduleResponse, error) {
 		return s.service.PatchSchedule(ctx, &workflowservice.PatchScheduleRequest{
 			Namespace: s.namespace, ScheduleId: id, Patch: patch, Identity: s.identity, RequestId: requestID,
-		})
+		}, uncompressed)
 	})
 	s.wrote(Update, err)
 	if err != nil {
