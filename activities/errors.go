@@ -46,6 +46,12 @@ func isBusy(err error) bool {
 	return errors.As(err, &exhausted)
 }
 
+// isUnavailable reports whether the server, or a part of it, is not there now.
+func isUnavailable(err error) bool {
+	var unavailable *serviceerror.Unavailable
+	return errors.As(err, &unavailable)
+}
+
 func isNotFound(err error) bool {
 	var notFound *serviceerror.NotFound
 	return errors.As(err, &notFound)

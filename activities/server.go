@@ -84,9 +84,7 @@ func withResource(ctx context.Context, kind, id string) context.Context {
 func (s *Server) list(ctx context.Context, query string, each func(*schedulepb.ScheduleListEntry)) error {
 	request := &workflowservice.ListSchedulesRequest{Namespace: s.namespace, MaximumPageSize: pageSize, Query: query}
 	for {
-		page, err := call(ctx, s, func(ctx context.Context) (*workflowservice.ListSchedulesResponse, error) {
-			return s.service.ListSchedules(ctx, request)
-		})
+		page, err := s.page(ctx, request)
 		if err != nil {
 			return fmt.Errorf("list schedules (%s): %w", cmp.Or(query, "all"), err)
 		}
@@ -97,6 +95,27 @@ func (s *Server) list(ctx context.Context, query string, each func(*schedulepb.S
 			return nil
 		}
 		request.NextPageToken = page.GetNextPageToken()
+	}
+}
+
+const (
+	// firstRefusal and lastRefusal are how long a list waits where the server refuses a page for now, from the first time to the
+	// fourth, twice as long each time.
+	firstRefusal = 100 * time.Millisecond
+	lastRefusal  = 800 * time.Millisecond
+)
+
+// page asks again for a page that the server refuses for now. All who read a namespace share some pages a second
+// (docs/temporal.md, "Limits"): an activity that fails begins the list anew, and asks for the pages before it, too.
+func (s *Server) page(ctx context.Context, request *workflowservice.ListSchedulesRequest) (*workflowservice.ListSchedulesResponse, error) {
+	for refusal := firstRefusal; ; refusal *= 2 {
+		page, err := call(ctx, s, func(ctx context.Context) (*workflowservice.ListSchedulesResponse, error) {
+			return s.service.ListSchedules(ctx, request)
+		})
+		if refusal > lastRefusal || !isBusy(err) && !isUnavailable(err) {
+			return page, err
+		}
+		pause(ctx, refusal)
 	}
 }
 

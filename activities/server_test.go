@@ -1,12 +1,15 @@
 package activities_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	schedulepb "go.temporal.io/api/schedule/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/compozy/schedules/activities"
@@ -31,5 +34,50 @@ func TestCompression(t *testing.T) {
 			"CreateSchedule": "identity", "DescribeSchedule": "identity", "UpdateSchedule": "identity", "PatchSchedule": "identity",
 			"DeleteSchedule": "identity", "ListSchedules": "gzip",
 		}, f.rpcs.compressors)
+	})
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	refuse := func(f *fixture, code codes.Code, times int64) {
+		var refused atomic.Int64
+		f.rpcs.replace(func(invoke func() error) error {
+			if refused.Add(1) <= times {
+				return status.Error(code, "for now")
+			}
+			return invoke()
+		})
+	}
+	for _, code := range []codes.Code{codes.ResourceExhausted, codes.Unavailable} {
+		t.Run("Should ask again for a page that is refused for now: "+code.String(), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			refuse(f, code, 2)
+			calls := f.rpcs.during(func() {
+				_, err := f.server().List(t.Context(), activities.Scope{Project: "a"})
+				require.NoError(t, err)
+			})
+			assert.Equal(t, map[string]int{"ListSchedules": 3}, calls)
+		})
+	}
+	t.Run("Should leave a list that stays refused to the activity's retries", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t)
+		refuse(f, codes.ResourceExhausted, 100)
+		calls := f.rpcs.during(func() {
+			_, err := f.server().List(t.Context(), activities.Scope{Project: "a"})
+			assert.ErrorContains(t, err, "list schedules (ScheduleId STARTS_WITH 'schedule-a-'): for now")
+		})
+		assert.Equal(t, map[string]int{"ListSchedules": 5}, calls)
+	})
+	t.Run("Should not ask again for what Temporal does not take", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t)
+		refuse(f, codes.InvalidArgument, 100)
+		calls := f.rpcs.during(func() {
+			_, err := f.server().List(t.Context(), activities.Scope{Project: "a"})
+			assert.Error(t, err)
+		})
+		assert.Equal(t, map[string]int{"ListSchedules": 1}, calls)
 	})
 }

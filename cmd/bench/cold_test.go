@@ -27,31 +27,30 @@ func (f *fixture) measureCold(t *testing.T) {
 	} else {
 		rounds = append(rounds, f.onServerGiven(t))
 	}
-	var bare, whole, own, cpu []time.Duration
-	var ratios, ownRatios []float64
+	var bare, whole, own, cpu, slowest time.Duration
 	for _, r := range rounds {
 		t.Logf("bare %s, ours %s, the pass %s", r.bare, r.took, r.own())
-		bare, whole, own, cpu = append(bare, r.bare), append(whole, r.took), append(own, r.own()), append(cpu, r.cpu)
-		ratios = append(ratios, r.bare.Seconds()/r.took.Seconds())
-		ownRatios = append(ownRatios, r.bare.Seconds()/r.own().Seconds())
+		bare, whole, own, cpu = bare+r.bare, whole+r.took, own+r.own(), cpu+r.cpu
+		slowest = max(slowest, r.took)
 	}
+	mean := func(total time.Duration) time.Duration { return total / time.Duration(len(rounds)) }
 	defer f.addHistory(t, "cold pass of "+thousands(f.n), growth{}, rounds[len(rounds)-1].history)
 	n := thousands(f.n)
-	line := func(what string, took time.Duration, ratio float64, budget string) row {
+	line := func(what string, total time.Duration, budget string) row {
+		ratio := bare.Seconds() / total.Seconds()
 		return row{
-			what: what, figure: fmt.Sprintf("%s (%s)", perSecond(rate(f.n, took)), show(took)),
-			against: "bare loop: " + perSecond(rate(f.n, median(bare))), ratio: times(ratio), budget: budget, met: ratio >= coldRatio,
+			what: what, figure: fmt.Sprintf("%s (%s)", perSecond(rate(f.n, mean(total))), show(mean(total))),
+			against: "bare loop: " + perSecond(rate(f.n, mean(bare))), ratio: times(ratio), budget: budget, met: ratio >= coldRatio,
 		}
 	}
-	end, ratio := median(whole), median(ratios)
 	page.add(
-		line("cold reconcile of "+n+", from the start of the process until in sync", end, ratio, "≥ 0.9"),
-		line("the pass of it", median(own), median(ownRatios), ""),
-		row{what: "processor time of `serve` in it", figure: show(median(cpu)), against: "it took " + show(end),
-			ratio: times(median(cpu).Seconds() / end.Seconds())},
+		line("cold reconcile of "+n+", from the start of the process until in sync", whole, "≥ 0.9"),
+		line("the pass of it", own, ""),
+		row{what: "processor time of `serve` in it", figure: show(mean(cpu)), against: "it took " + show(mean(whole)),
+			ratio: times(cpu.Seconds() / whole.Seconds())},
 	)
 	if f.n <= 1000 {
-		page.add(row{what: "cold reconcile of " + n + ", the slowest", figure: show(longest(whole)), budget: "≤ 30 s", met: longest(whole) <= coldTime})
+		page.add(row{what: "cold reconcile of " + n + ", the slowest", figure: show(slowest), budget: "≤ 30 s", met: slowest <= coldTime})
 	}
 }
 
@@ -124,11 +123,3 @@ func (f *fixture) cold(t *testing.T, round int) coldPass {
 
 // coldSeconds is about how long a cold pass takes.
 func coldSeconds(n int) int { return 1 + n/250 }
-
-func longest(values []time.Duration) time.Duration {
-	var longest time.Duration
-	for _, value := range values {
-		longest = max(longest, value)
-	}
-	return longest
-}
