@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/compozy/schedules/cmd/schedulestest"
@@ -85,27 +84,13 @@ func (s *steered) insistUntil(back <-chan error, api *steering) (count int) {
 		}
 		api.write(http.MethodPut, "/schedules/"+workflowID(count), `{"enabled":false,"reason":"a fault test","hold":true}`)
 		s.keep(count, workflows.ActionPause)
-		s.insist(count+1, workflows.ActionPause)
+		s.override(count+1, workflows.ActionPause)
 		api.write(http.MethodDelete, "/schedules/"+workflowID(count+2)+"?hold=true", "")
 		s.keep(count+2, workflows.ActionDelete)
-		s.insist(count+3, workflows.ActionDelete)
+		s.override(count+3, workflows.ActionDelete)
 		count += 4
 	}
 	return count
-}
-
-// insist signals an override until the server has accepted it.
-func (s *steered) insist(n int, action workflows.OverrideAction) {
-	s.t.Helper()
-	override := workflows.Override{RequestID: uuid.NewString(), WorkflowID: workflowID(n), Action: action, Hold: true}
-	var err error
-	schedulestest.Eventually(s.t, func() string { return err.Error() }, func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		err = s.client.SignalWorkflow(ctx, workflows.ReconcilerID(s.project), "", workflows.SignalOverride, override)
-		return err == nil
-	})
-	s.keep(n, action)
 }
 
 // cluster calls the script of `make cluster`.
