@@ -80,6 +80,16 @@ func (p *Process) Args() []string { return p.command.Args }
 // Log is what the process has printed until now.
 func (p *Process) Log() string { return p.output.String() }
 
+// Ended reports whether the process has come to its end.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.Exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // Kill is kill -9.
 func (p *Process) Kill() {
 	require.NoError(p.t, p.command.Process.Kill())

@@ -122,9 +122,11 @@ func (w *world) startTemporal() {
 	w.temporalUp, w.silent = true, time.Time{}
 }
 
-// stopTemporal is kill -9.
+// stopTemporal is kill -9, where it has not ended by itself.
 func (w *world) stopTemporal() {
-	w.temporal.Kill()
+	if !w.temporal.Ended() {
+		w.temporal.Kill()
+	}
 	w.ended = append(w.ended, w.temporal)
 	w.temporalUp = false
 }
@@ -132,7 +134,7 @@ func (w *world) stopTemporal() {
 // hung is how long the development server may answer nothing before it is taken for dead.
 const hung = 20 * time.Second
 
-// watchTemporal restarts a development server that hangs. With a database file it has one connection to SQLite. A
+// watchTemporal restarts a development server that hangs or has ended. With a database file it has one connection to SQLite. A
 // call that is given up in the midst of a query, as on a machine that is short of time, can leave that connection
 // interrupted for good: each query ends with "interrupted (9)", each call with "Namespace default is not found". To
 // the replicas it is an outage like others, and the report counts it.
@@ -148,21 +150,29 @@ func (w *world) watchTemporal() (restarted bool) {
 	switch {
 	case err == nil:
 		w.silent = time.Time{}
+	case w.temporal.Ended():
+		w.replaceTemporal("has ended by itself", err)
+		return true
 	case w.silent.IsZero():
 		w.silent = time.Now()
 	case time.Since(w.silent) > hung:
-		w.hangs++
-		w.note("Temporal hangs: %v", err)
 		w.temporal.Signal(syscall.SIGQUIT) // so that its log says where
 		time.Sleep(time.Second)
-		w.stopTemporal()
-		log := filepath.Join(os.TempDir(), fmt.Sprintf("soak-temporal-%d.log", w.temporal.PID()))
-		require.NoError(w.t, os.WriteFile(log, []byte(w.temporal.Log()), 0o600))
-		w.t.Logf("the development server hangs (%v): killed and started again, %s says where it was", err, log)
-		w.startTemporal()
+		w.replaceTemporal("hangs", err)
 		return true
 	}
 	return false
+}
+
+// replaceTemporal starts a development server that broke by itself again, and keeps its log.
+func (w *world) replaceTemporal(what string, err error) {
+	w.hangs++
+	w.note("Temporal %s: %v", what, err)
+	w.stopTemporal()
+	log := filepath.Join(os.TempDir(), fmt.Sprintf("soak-temporal-%d.log", w.temporal.PID()))
+	require.NoError(w.t, os.WriteFile(log, []byte(w.temporal.Log()), 0o600))
+	w.t.Logf("the development server %s (%v): started again, %s has its log", what, err, log)
+	w.startTemporal()
 }
 
 // startReplica starts a replica. Its intervals are short, so that drift by hand is put back within a round.
