@@ -202,11 +202,13 @@ func TestUpsertPauses(t *testing.T) {
 	meanwhile := []struct {
 		name   string
 		revert bool
+		// calls are the updates that it takes at least.
+		calls  int
 		change func(*fixture, *testing.T)
 		check  func(*fixture, *testing.T)
 	}{
 		{
-			name:   "a pause",
+			name: "a pause", calls: 2,
 			change: func(f *fixture, t *testing.T) { f.pause(t, "schedule-a-w", "by Ann.") },
 			check: func(f *fixture, t *testing.T) {
 				assert.True(t, f.schedule(t, "schedule-a-w").GetState().GetPaused())
@@ -214,7 +216,7 @@ func TestUpsertPauses(t *testing.T) {
 			},
 		},
 		{
-			name: "a pause, though told to resume", revert: true,
+			name: "a pause, though told to resume", revert: true, calls: 2,
 			change: func(f *fixture, t *testing.T) { f.pause(t, "schedule-a-w", "by Ann.") },
 			check: func(f *fixture, t *testing.T) {
 				assert.True(t, f.schedule(t, "schedule-a-w").GetState().GetPaused())
@@ -222,7 +224,7 @@ func TestUpsertPauses(t *testing.T) {
 			},
 		},
 		{
-			name: "nothing but an edit, which the YAML overwrites",
+			name: "nothing but an edit, which the YAML overwrites", calls: 1,
 			change: func(f *fixture, t *testing.T) {
 				f.edit(t, "schedule-a-w", func(s *schedulepb.Schedule) { s.Spec.TimezoneName = "Asia/Tokyo" })
 			},
@@ -248,7 +250,8 @@ func TestUpsertPauses(t *testing.T) {
 			var result activities.BatchResult
 			calls := f.rpcs.during(func() { result = f.upsert(t, p, op) })
 			assert.Equal(t, activities.BatchResult{Updated: 1}, result)
-			assert.GreaterOrEqual(t, calls["UpdateSchedule"], 2, "the first one was dropped")
+			// The first one is dropped. Two updates may also meet in one task of the schedule's workflow, where the later one counts.
+			assert.GreaterOrEqual(t, calls["UpdateSchedule"], test.calls)
 			assert.Empty(t, activities.Compare(translate(t, "a", p.Workflows[0]).Schedule(), f.schedule(t, "schedule-a-w")))
 			test.check(f, t)
 		})

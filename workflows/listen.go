@@ -169,6 +169,9 @@ func (r *reconciler) takeOverride(ctx workflow.Context, message Override) {
 	workflow.GetLogger(ctx).Info("override accepted", "workflow_id", message.WorkflowID, "action", message.Action,
 		"actor", message.Actor, "reason", message.Reason, "request_id", message.RequestID)
 	replaced := r.accept(message, workflow.Now(ctx))
+	if r.passing && message.Action == ActionRevert {
+		r.ended[message.WorkflowID] = message.RequestID
+	}
 	lead := message.lead(workflow.Now(ctx))
 	r.act(ctx, message.WorkflowID, func(ctx workflow.Context) {
 		r.override(ctx, message, replaced, lead)

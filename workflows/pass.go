@@ -27,6 +27,9 @@ const (
 	heartbeatTimeout = 10 * time.Second
 )
 
+// changeEnded is the version of the code in which a pass does not enforce an override that ended meanwhile.
+const changeEnded = "ended"
+
 // pass compares once and changes what differs. Its end is a new status; it returns nothing because a
 // pass that could not finish is repeated by the next resync.
 func (r *reconciler) pass(ctx workflow.Context) {
@@ -174,6 +177,7 @@ func (r *reconciler) diff(ctx workflow.Context, pass *Pass, after string, revert
 	for _, revert := range reverts {
 		in.Reverts = append(in.Reverts, revert.WorkflowID)
 	}
+	r.ended = map[string]string{}
 	var result activities.DiffResult
 	ctx = r.activityOptions(ctx, pass, "compare with revision "+pass.Revision)
 	err := workflow.ExecuteActivity(ctx, r.activities.Diff, in).Get(ctx, &result)
@@ -229,7 +233,7 @@ func batches(operations []activities.Operation) func(yield func([]activities.Ope
 }
 
 func (r *reconciler) applyBatch(ctx workflow.Context, pass *Pass, operations []activities.Operation) error {
-	operations = r.filter(operations)
+	operations = r.keepEnded(ctx, r.filter(operations))
 	if len(operations) == 0 {
 		return nil
 	}
@@ -256,7 +260,43 @@ func (r *reconciler) applyBatch(ctx workflow.Context, pass *Pass, operations []a
 		r.tell(ctx, pass, operations, result.Problems)
 	}
 	r.again(ctx, operations, since)
+	r.endAgain(ctx, operations)
 	return err
+}
+
+// keepEnded keeps a batch from enforcing an override that ended since its plan was asked for.
+func (r *reconciler) keepEnded(ctx workflow.Context, operations []activities.Operation) []activities.Operation {
+	for i, op := range operations {
+		if r.enforces(ctx, op) {
+			operations[i].Paused = nil
+			r.endByPass(op.WorkflowID)
+		}
+	}
+	return operations
+}
+
+// endAgain has the next pass go back to the YAML where an override ended while a batch that may enforce it was under way.
+func (r *reconciler) endAgain(ctx workflow.Context, operations []activities.Operation) {
+	for _, op := range operations {
+		if r.enforces(ctx, op) {
+			r.endByPass(op.WorkflowID)
+		}
+	}
+}
+
+// enforces reports whether an operation may enforce an override that has ended since.
+func (r *reconciler) enforces(ctx workflow.Context, op activities.Operation) bool {
+	_, ended := r.ended[op.WorkflowID]
+	_, replaced := r.overrideAt(op.WorkflowID)
+	return ended && !replaced && op.Paused != nil &&
+		workflow.GetVersion(ctx, changeEnded, workflow.DefaultVersion, 1) != workflow.DefaultVersion
+}
+
+// endByPass leaves it to the next pass, which knows what the YAML of its revision says.
+func (r *reconciler) endByPass(workflowID string) {
+	r.Reverts = append(r.Reverts, PendingRevert{WorkflowID: workflowID, RequestID: r.ended[workflowID]})
+	r.PassDue = true
+	delete(r.ended, workflowID)
 }
 
 // tell counts, remembers and logs what was special about a batch's operations.

@@ -69,6 +69,9 @@ type reconciler struct {
 	// YAML wants.
 	compared int64
 	keptAway []string
+	// ended are the requests that ended an override since the plan under way was asked for, by workflow: the plan
+	// may still enforce it.
+	ended map[string]string
 	// stopPass ends the pass under way, because another revision takes over.
 	stopPass workflow.CancelFunc
 	// stopAudit ends the audit under way; nil where there is none. staleAudit is true where another was asked
@@ -78,7 +81,7 @@ type reconciler struct {
 }
 
 func newReconciler(in Input) *reconciler {
-	r := &reconciler{project: in.Project, State: newState(in.Project), turns: map[string]workflow.Mutex{}}
+	r := &reconciler{project: in.Project, State: newState(in.Project), turns: map[string]workflow.Mutex{}, ended: map[string]string{}}
 	if in.State != nil {
 		options := r.Status.Options
 		r.State = *in.State

@@ -93,9 +93,22 @@ func (s *steered) keep(n int, action workflows.OverrideAction) {
 	s.kept[workflowID(n)] = schedulestest.Kept{Paused: action == workflows.ActionPause, Deleted: action == workflows.ActionDelete}
 }
 
+// await waits until a schedule is there: what is not yet created cannot be triggered.
+func (s *steered) await(n int) {
+	s.t.Helper()
+	var err error
+	schedulestest.Eventually(s.t, func() string { return fmt.Sprintf("%s: %v", workflowID(n), err) }, func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_, err = s.client.ScheduleClient().GetHandle(ctx, config.DefaultScheduleID(s.project, workflowID(n))).Describe(ctx)
+		return err == nil
+	})
+}
+
 // trigger starts a run, by a signal that is sent twice.
 func (s *steered) trigger(n int) {
 	s.t.Helper()
+	s.await(n)
 	run := workflows.Run{
 		RequestID: uuid.NewString(), WorkflowID: workflowID(n), Action: workflows.ActionTrigger, OverlapPolicy: config.OverlapAllow,
 	}
@@ -168,10 +181,13 @@ func (s *steered) requireWhole(log func() string) {
 	requireWhole(s.t, log, s.client, s.project, s.dir, s.kept)
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(s.triggered))) {
 		var runs int
-		schedulestest.Eventually(s.t, log, func() bool {
+		var description *client.ScheduleDescription
+		var err error
+		never := func() string { return fmt.Sprintf("no run of %s: %+v, %v\n%s", id, description, err, log()) }
+		schedulestest.Eventually(s.t, never, func() bool {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
-			description, err := s.client.ScheduleClient().GetHandle(ctx, "schedule-"+s.project+"-"+id).Describe(ctx)
+			description, err = s.client.ScheduleClient().GetHandle(ctx, "schedule-"+s.project+"-"+id).Describe(ctx)
 			runs = 0
 			if err == nil {
 				for _, action := range description.Info.RecentActions {
@@ -269,6 +285,7 @@ func (s *steered) steer(api *steering, from int) {
 	api.write(http.MethodPut, "/schedules/"+workflowID(from+4), pause)
 	s.override(from+4, workflows.ActionResume)
 	s.trigger(from + 5)
+	s.await(from + 6)
 	api.write(http.MethodPost, "/schedules/"+workflowID(from+6)+"/trigger", `{"overlap_policy":"allow"}`)
 	s.triggered = append(s.triggered, workflowID(from+6))
 	api.once(http.MethodGet, "/reconciler", "", "")
