@@ -257,8 +257,14 @@ func edit(
 
 func copyOf(t *testing.T, c client.Client, workflowID, id string, memo map[string]any) {
 	t.Helper()
-	original, err := c.ScheduleClient().GetHandle(t.Context(), "schedule-checked-"+workflowID).Describe(t.Context())
-	require.NoError(t, err)
+	var original *client.ScheduleDescription
+	var err error
+	schedulestest.Eventually(t, func() string { return fmt.Sprint(err) }, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // a describe may get lost: docs/temporal.md, "Lost queries"
+		defer cancel()
+		original, err = c.ScheduleClient().GetHandle(ctx, "schedule-checked-"+workflowID).Describe(ctx)
+		return err == nil
+	})
 	_, err = c.ScheduleClient().Create(t.Context(), client.ScheduleOptions{
 		ID: id, Spec: *original.Schedule.Spec, Action: original.Schedule.Action, Memo: memo, Paused: true,
 	})
