@@ -17,7 +17,7 @@ import (
 )
 
 // Soon bounds the waits of tests. It is far above what they need, for slow machines.
-const Soon = 150 * time.Second
+const Soon = 240 * time.Second
 
 // Main builds today's schedules, runs the tests with it, and returns their exit code. TestMain calls it.
 func Main(tests func(binary string) int) int {
