@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,9 +15,9 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"google.golang.org/grpc"
 
 	"github.com/compozy/schedules/config"
+	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
 )
 
@@ -266,10 +265,8 @@ func TestConcurrentOverrides(t *testing.T) {
 		},
 	} {
 		t.Run("Should stay ended by "+name+" while a reload, which knew the override, reads the list", func(t *testing.T) {
-			var lists gate
-			namespace, c := server.Namespace(t, func(o *client.Options) {
-				o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(lists.pass))
-			})
+			var lists temporaltest.Gate
+			namespace, c := server.Namespace(t, lists.Dial)
 			f := newFiles(t, "passing")
 			f.workflow("on", `{cron: "0 5 * * *"}`)
 			r := serve(t, namespace, c, f)
@@ -280,73 +277,18 @@ func TestConcurrentOverrides(t *testing.T) {
 			}
 			r.override(workflows.Override{WorkflowID: "on", Action: workflows.ActionPause, Hold: true, ExpiresIn: expires})
 			require.True(t, r.paused("on"))
-			waiting := lists.close()
+			waiting := lists.Close()
 			f.workflow("new", `{cron: "0 6 * * *"}`)
 			<-waiting
 			end(r)
 			require.Eventually(t, func() bool { return !r.paused("on") }, soon, 50*time.Millisecond)
-			eventually(t, func() string { return "the list still shows the pause" }, func() bool { return !listedPaused(t, server.Client(t, namespace)) })
-			lists.open()
+			eventually(t, func() string { return "the list still shows the pause" },
+				func() bool { return !server.ListsPaused(t, namespace) })
+			lists.Open()
 			r.inSync(f)
 			eventually(t, func() string { return fmt.Sprintf("it is paused again: %+v", r.status()) }, func() bool { return !r.paused("on") })
 			status := r.until("it is at rest", func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync })
 			assert.False(t, r.paused("on"), "%+v", status)
 		})
 	}
-}
-
-// gate holds lists while it is closed.
-type gate struct {
-	mu      sync.Mutex
-	closed  chan struct{}
-	waiting chan struct{}
-}
-
-// close closes the gate, and returns what is closed when the first list waits.
-func (g *gate) close() (waiting <-chan struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed, g.waiting = make(chan struct{}), make(chan struct{})
-	return g.waiting
-}
-
-func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	close(g.closed)
-	g.closed = nil
-}
-
-func (g *gate) pass(
-	ctx context.Context, method string, request, reply any, connection *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
-) error {
-	g.mu.Lock()
-	closed := g.closed
-	if strings.HasSuffix(method, "/ListSchedules") && g.waiting != nil {
-		close(g.waiting)
-		g.waiting = nil
-	}
-	g.mu.Unlock()
-	if strings.HasSuffix(method, "/ListSchedules") && closed != nil {
-		select {
-		case <-closed:
-		case <-ctx.Done():
-		}
-	}
-	return invoke(ctx, method, request, reply, connection, options...)
-}
-
-// listedPaused reports whether Temporal's list shows a schedule that is paused.
-func listedPaused(t *testing.T, c client.Client) bool {
-	t.Helper()
-	schedules, err := c.ScheduleClient().List(t.Context(), client.ScheduleListOptions{})
-	require.NoError(t, err)
-	for schedules.HasNext() {
-		entry, err := schedules.Next()
-		require.NoError(t, err)
-		if entry.Paused {
-			return true
-		}
-	}
-	return false
 }

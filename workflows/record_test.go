@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/compozy/schedules/config"
+	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
 )
 
@@ -20,7 +21,7 @@ import (
 // server suggests no Continue-As-New, so that the whole life is one history; 06 is recorded without it.
 var lives = map[string]func(*testing.T){
 	"03-audit-drift": recordDrift, "04-rename": recordRename, "05-delete-messages": recordMessages,
-	"06-hand-over": recordHandOver,
+	"06-hand-over": recordHandOver, "07-ended": recordEnded, "08-ended-kept": recordEnded,
 }
 
 // recorded is a project that a life is played with.
@@ -31,9 +32,10 @@ type recorded struct {
 	dir       string
 }
 
-func newRecorded(t *testing.T) recorded {
+func newRecorded(t *testing.T, options ...func(*client.Options)) recorded {
 	t.Helper()
-	namespace, c := server.Namespace(t, func(o *client.Options) { o.Identity = "recorder" })
+	options = append(options, func(o *client.Options) { o.Identity = "recorder" })
+	namespace, c := server.Namespace(t, options...)
 	r := recorded{t: t, namespace: namespace, client: c, dir: t.TempDir()}
 	r.write("compozy.yaml", "name: recorded\nworkflows: [{source: ./workflows/*.yaml}]\n")
 	r.write("workflows/one.yaml", "id: one\nschedule: {cron: \"0 5 * * *\"}\n")
@@ -193,4 +195,28 @@ func recordHandOver(t *testing.T) {
 	}
 	stop()
 	saveHistory(t, r.client, first)
+}
+
+// recordEnded plays a held pause that is reverted while a reload, which knew it, reads the list. 07 is of the code before
+// changeEnded (commit 6a7055a), which paused it again; 08 is of the code with it.
+func recordEnded(t *testing.T) {
+	var lists temporaltest.Gate
+	r := newRecorded(t, lists.Dial)
+	stop := recordServe(t, r.namespace, r.client, r.dir)
+	await(t, r.client, func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync && s.LastAudit != nil })
+	r.signal(workflows.SignalOverride, workflows.Override{RequestID: "pause", WorkflowID: "one", Action: workflows.ActionPause, Hold: true})
+	awaitOutcome(t, r.client, "pause")
+	waiting := lists.Close()
+	r.signal(workflows.SignalReload, workflows.Reload{Force: true})
+	<-waiting
+	r.signal(workflows.SignalOverride, workflows.Override{RequestID: "revert", WorkflowID: "one", Action: workflows.ActionRevert})
+	awaitOutcome(t, r.client, "revert")
+	reverted := time.Now()
+	require.Eventually(t, func() bool { return !server.ListsPaused(t, r.namespace) }, time.Minute, 50*time.Millisecond)
+	lists.Open()
+	await(t, r.client, func(s workflows.Status) bool {
+		return s.Phase == workflows.PhaseInSync && s.LastPass.StartedAt.After(reverted)
+	})
+	stop()
+	saveHistory(t, r.client, "")
 }

@@ -182,6 +182,15 @@ func (s *Server) Client(t testing.TB, namespace string, options ...func(*client.
 	return c
 }
 
+// ListsPaused reports whether Temporal's list, which follows some time after the schedules, shows a paused one.
+func (s *Server) ListsPaused(t testing.TB, namespace string) bool {
+	t.Helper()
+	schedules := s.Client(t, namespace).ScheduleClient()
+	paused, err := schedules.List(t.Context(), client.ScheduleListOptions{Query: "TemporalSchedulePaused = true"})
+	require.NoError(t, err)
+	return paused.HasNext()
+}
+
 func quietLogger() sdklog.Logger { return sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
 
 // Binary is the Temporal CLI: on PATH, else the one that `make` built into bin/.
