@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,12 +22,26 @@ import (
 
 // looks are the audits that a stage was asked for, and when.
 type looks struct {
-	s       *stage
-	begin   time.Time
-	inputs  []activities.AuditInput
-	seconds []int
+	s     *stage
+	begin time.Time
+	asked []activities.AuditInput
+	begun []int
 	// answer is nil for an audit that finds nothing.
 	answer func(context.Context, activities.AuditInput) (activities.AuditResult, error)
+}
+
+// seconds are when the audits began. One may still be under way when the workflow has ended.
+func (l *looks) seconds() []int {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	return slices.Clone(l.begun)
+}
+
+// inputs are what they were asked for with.
+func (l *looks) inputs() []activities.AuditInput {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	return slices.Clone(l.asked)
 }
 
 func audited(s *stage) *looks {
@@ -35,7 +50,7 @@ func audited(s *stage) *looks {
 	s.OnActivity(a.Audit, mock.Anything, mock.Anything).Return(
 		func(ctx context.Context, in activities.AuditInput) (activities.AuditResult, error) {
 			s.mu.Lock()
-			l.inputs, l.seconds = append(l.inputs, in), append(l.seconds, int(s.Now().Sub(l.begin).Seconds()))
+			l.asked, l.begun = append(l.asked, in), append(l.begun, int(s.Now().Sub(l.begin).Seconds()))
 			s.mu.Unlock()
 			if l.answer == nil {
 				return activities.AuditResult{Checked: 3}, nil
@@ -69,9 +84,9 @@ func TestAudits(t *testing.T) {
 		s.reloadAt(100*time.Second, workflows.Reload{Revision: revisionB})
 		s.reloadAt(200*time.Second, workflows.Reload{Force: true})
 		s.runFor(850 * time.Second)
-		assert.Equal(t, []int{10, 100, 200, 500, 800}, l.seconds)
-		assert.Equal(t, activities.AuditInput{Project: "reports", Revision: revisionA}, l.inputs[0])
-		assert.Equal(t, activities.AuditInput{Project: "reports", Revision: revisionB}, l.inputs[1])
+		assert.Equal(t, []int{10, 100, 200, 500, 800}, l.seconds())
+		assert.Equal(t, activities.AuditInput{Project: "reports", Revision: revisionA}, l.inputs()[0])
+		assert.Equal(t, activities.AuditInput{Project: "reports", Revision: revisionB}, l.inputs()[1])
 	})
 	t.Run("Should audit at once when a setting of it changes", func(t *testing.T) {
 		s := newStage(t)
@@ -82,7 +97,7 @@ func TestAudits(t *testing.T) {
 		s.reloadAt(30*time.Second, workflows.Reload{Revision: revisionA, Options: correct})
 		s.reloadAt(40*time.Second, workflows.Reload{Revision: revisionA, Options: every(time.Minute)})
 		s.runFor(50 * time.Second)
-		assert.Equal(t, []int{10, 20, 40}, l.seconds)
+		assert.Equal(t, []int{10, 20, 40}, l.seconds())
 	})
 	t.Run("Should have a pass look at what was found, until an audit finds it no more", func(t *testing.T) {
 		s := newStage(t)
@@ -113,17 +128,17 @@ func TestAudits(t *testing.T) {
 		})
 		s.at(80*time.Second, func() { assert.True(t, s.status().InSync(revisionA)) })
 		s.runFor(90 * time.Second)
-		assert.Equal(t, []int{10, 70}, l.seconds)
-		require.Len(t, s.diffs, 3)
-		assert.Empty(t, s.diffs[0].Suspects)
-		assert.Equal(t, []string{"wf"}, s.diffs[1].Suspects)
-		assert.Equal(t, activities.PassResync, s.diffs[1].Kind)
+		assert.Equal(t, []int{10, 70}, l.seconds())
+		require.Len(t, s.diffs(), 3)
+		assert.Empty(t, s.diffs()[0].Suspects)
+		assert.Equal(t, []string{"wf"}, s.diffs()[1].Suspects)
+		assert.Equal(t, activities.PassResync, s.diffs()[1].Kind)
 	})
 	t.Run("Should put back after a forced reload until an audit finds nothing, then report", func(t *testing.T) {
 		s := newStage(t)
 		l := audited(s)
 		l.answer = func(context.Context, activities.AuditInput) (activities.AuditResult, error) {
-			if len(l.seconds) == 2 { // the one after the forced reload
+			if len(l.seconds()) == 2 { // the one after the forced reload
 				return found("wf")
 			}
 			return activities.AuditResult{Checked: 3}, nil
@@ -144,13 +159,13 @@ func TestAudits(t *testing.T) {
 		})
 		s.at(100*time.Second, func() { s.SignalWorkflow(workflows.SignalResync, nil) })
 		s.runFor(110 * time.Second)
-		assert.Equal(t, []int{10, 20, 80}, l.seconds, "a minute after what was put back")
+		assert.Equal(t, []int{10, 20, 80}, l.seconds(), "a minute after what was put back")
 		var correct []bool
-		for _, diff := range s.diffs[:3] {
+		for _, diff := range s.diffs()[:3] {
 			correct = append(correct, diff.Correct)
 		}
 		assert.Equal(t, []bool{false, true, true}, correct)
-		assert.False(t, s.diffs[len(s.diffs)-1].Correct)
+		assert.False(t, s.diffs()[len(s.diffs())-1].Correct)
 	})
 	t.Run("Should leave an audit alone that another revision ends, and audit that one", func(t *testing.T) {
 		s := newStage(t)
@@ -168,8 +183,8 @@ func TestAudits(t *testing.T) {
 			assert.Equal(t, 5, s.status().LastAudit.Checked)
 		})
 		s.runFor(40 * time.Second)
-		assert.Len(t, l.inputs, 2)
-		for _, diff := range s.diffs {
+		assert.Len(t, l.inputs(), 2)
+		for _, diff := range s.diffs() {
 			assert.Empty(t, diff.Suspects)
 		}
 	})
@@ -177,18 +192,14 @@ func TestAudits(t *testing.T) {
 		s := newStage(t)
 		l := audited(s)
 		l.answer = func(context.Context, activities.AuditInput) (activities.AuditResult, error) {
-			if len(l.seconds) == 1 {
+			if len(l.seconds()) == 1 {
 				// It has passed by what somebody edits now, and what the reload is to put back.
 				s.SignalWorkflow(workflows.SignalReload, workflows.Reload{Force: true})
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				for len(s.diffs) < 2 { // it ends after the reload's pass has begun
-					s.mu.Unlock()
+				for len(s.diffs()) < 2 { // it ends after the reload's pass has begun
 					time.Sleep(time.Millisecond)
-					s.mu.Lock()
 				}
 			}
-			return activities.AuditResult{Checked: len(l.seconds)}, nil
+			return activities.AuditResult{Checked: len(l.seconds())}, nil
 		}
 		s.reloadAt(10*time.Second, workflows.Reload{Revision: revisionA})
 		s.at(30*time.Second, func() {
@@ -196,7 +207,7 @@ func TestAudits(t *testing.T) {
 			assert.Equal(t, 2, s.status().LastAudit.Checked, "the second one's")
 		})
 		s.runFor(40 * time.Second)
-		assert.Len(t, l.inputs, 2)
+		assert.Len(t, l.inputs(), 2)
 	})
 	t.Run("Should keep what an audit found while a pass was comparing", func(t *testing.T) {
 		s := newStage(t)
@@ -213,7 +224,7 @@ func TestAudits(t *testing.T) {
 			}
 		})
 		s.diff = func(activities.DiffInput) (activities.DiffResult, error) {
-			if len(s.diffs) == 2 {
+			if len(s.diffs()) == 2 {
 				close(comparing)
 				<-ended
 			}
@@ -221,15 +232,15 @@ func TestAudits(t *testing.T) {
 		}
 		s.reloadAt(10*time.Second, workflows.Reload{Revision: revisionA})
 		s.runFor(30 * time.Second)
-		require.Len(t, s.diffs, 3)
-		assert.Empty(t, s.diffs[1].Suspects, "the pass began before the audit ended")
-		assert.Equal(t, []string{"wf"}, s.diffs[2].Suspects)
+		require.Len(t, s.diffs(), 3)
+		assert.Empty(t, s.diffs()[1].Suspects, "the pass began before the audit ended")
+		assert.Equal(t, []string{"wf"}, s.diffs()[2].Suspects)
 	})
 	t.Run("Should try again later where an audit fails or no worker is there, and report no phase of it", func(t *testing.T) {
 		s := newStage(t)
 		l := audited(s)
 		l.answer = func(context.Context, activities.AuditInput) (activities.AuditResult, error) {
-			switch len(l.seconds) {
+			switch len(l.seconds()) {
 			case 1:
 				return activities.AuditResult{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
 			case 2:
@@ -243,13 +254,13 @@ func TestAudits(t *testing.T) {
 			assert.Nil(t, s.status().LastAudit)
 		})
 		s.runFor(200 * time.Second)
-		assert.Equal(t, []int{10, 70, 130}, l.seconds)
+		assert.Equal(t, []int{10, 70, 130}, l.seconds())
 	})
 	t.Run("Should audit anew in the next run where this one ended during an audit", func(t *testing.T) {
 		s := newStage(t)
 		l := audited(s)
 		l.answer = func(ctx context.Context, _ activities.AuditInput) (activities.AuditResult, error) {
-			s.SetContinueAsNewSuggested(true)
+			s.suggestContinueAsNew()
 			s.SignalWorkflow(workflows.SignalOverride, "wakes it up")
 			<-ctx.Done()
 			return activities.AuditResult{}, ctx.Err()

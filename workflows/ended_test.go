@@ -41,7 +41,7 @@ func TestOverrideEndsInPass(t *testing.T) {
 	}
 	requireReverted := func(t *testing.T, s *stage) {
 		t.Helper()
-		last := s.diffs[2]
+		last := s.diffs()[2]
 		assert.Equal(t, revisionB, last.Revision)
 		assert.Equal(t, []string{"held"}, last.Reverts, "the pass after it goes back to the YAML")
 	}
@@ -57,8 +57,8 @@ func TestOverrideEndsInPass(t *testing.T) {
 		}
 		s.at(25*time.Second, func() { assert.Equal(t, workflows.OutcomeApplied, s.outcome("revert").Status) })
 		s.runFor(30 * time.Second)
-		assert.Len(t, s.batches, 1)
-		assert.Nil(t, s.batches[0].Operations[0].Paused, "what is stays")
+		assert.Len(t, s.batches(), 1)
+		assert.Nil(t, s.batches()[0].Operations[0].Paused, "what is stays")
 		requireReverted(t, s)
 	})
 	t.Run("Should go back to the YAML where it ended while the batch was under way", func(t *testing.T) {
@@ -68,8 +68,8 @@ func TestOverrideEndsInPass(t *testing.T) {
 			return activities.BatchResult{Updated: 1}, nil
 		}
 		s.runFor(30 * time.Second)
-		assert.Len(t, s.batches, 1)
-		assert.Equal(t, new(true), s.batches[0].Operations[0].Paused)
+		assert.Len(t, s.batches(), 1)
+		assert.Equal(t, new(true), s.batches()[0].Operations[0].Paused)
 		requireReverted(t, s)
 	})
 	t.Run("Should leave a pass alone where somebody paused again after the revert", func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestOverrideEndsInPass(t *testing.T) {
 			assert.Len(t, s.overrides(), 1)
 		})
 		s.runFor(30 * time.Second)
-		for _, diff := range s.diffs {
+		for _, diff := range s.diffs() {
 			assert.Empty(t, diff.Reverts)
 		}
 	})

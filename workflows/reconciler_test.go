@@ -31,9 +31,9 @@ type stage struct {
 	*testsuite.TestWorkflowEnvironment
 	t  *testing.T
 	mu sync.Mutex
-	// diffs and batches are what the reconciler asked for, in order.
-	diffs   []activities.DiffInput
-	batches []activities.BatchInput
+	// asked and wrote are the plans and the batches that the reconciler asked for, in order: see diffs and batches.
+	asked []activities.DiffInput
+	wrote []activities.BatchInput
 	// diff answers; nil means that nothing is to be done.
 	diff func(activities.DiffInput) (activities.DiffResult, error)
 	// apply answers for a batch; nil means success.
@@ -48,7 +48,7 @@ func newStage(t *testing.T) *stage {
 	s.OnActivity(a.Diff, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.DiffInput) (activities.DiffResult, error) {
 			s.mu.Lock()
-			s.diffs = append(s.diffs, in)
+			s.asked = append(s.asked, in)
 			s.mu.Unlock()
 			if s.diff == nil {
 				return activities.DiffResult{}, nil
@@ -57,7 +57,7 @@ func newStage(t *testing.T) *stage {
 		})
 	batch := func(ctx context.Context, in activities.BatchInput) (activities.BatchResult, error) {
 		s.mu.Lock()
-		s.batches = append(s.batches, in)
+		s.wrote = append(s.wrote, in)
 		s.mu.Unlock()
 		if s.apply == nil {
 			return activities.BatchResult{Created: len(in.Operations)}, nil
@@ -69,8 +69,25 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
+// diffs are the plans that the reconciler asked for. An activity may still be under way when the workflow has ended.
+func (s *stage) diffs() []activities.DiffInput {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
+// batches are what the reconciler asked to write.
+func (s *stage) batches() []activities.BatchInput {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.wrote)
+}
+
 // at calls f when the workflow's clock has gone on by d.
 func (s *stage) at(d time.Duration, f func()) { s.RegisterDelayedCallback(f, d) }
+
+// suggestContinueAsNew does so from an activity, whose goroutine must not write what the workflow reads.
+func (s *stage) suggestContinueAsNew() { s.at(0, func() { s.SetContinueAsNewSuggested(true) }) }
 
 func (s *stage) reloadAt(d time.Duration, m workflows.Reload) {
 	s.at(d, func() { s.SignalWorkflow(workflows.SignalReload, m) })
@@ -93,9 +110,9 @@ func (s *stage) runFor(d time.Duration) {
 }
 
 func (s *stage) kinds() []activities.PassKind {
-	kinds := make([]activities.PassKind, len(s.diffs))
-	for i, diff := range s.diffs {
-		kinds[i] = diff.Kind
+	var kinds []activities.PassKind
+	for _, diff := range s.diffs() {
+		kinds = append(kinds, diff.Kind)
 	}
 	return kinds
 }
@@ -115,7 +132,7 @@ func TestPasses(t *testing.T) {
 		s := newStage(t)
 		s.at(time.Hour, func() { assert.Equal(t, workflows.PhaseWaiting, s.status().Phase) })
 		s.runFor(2 * time.Hour)
-		assert.Empty(t, s.diffs)
+		assert.Empty(t, s.diffs())
 	})
 	t.Run("Should start, resync after the interval, and reload on a new revision only", func(t *testing.T) {
 		s := newStage(t)
@@ -131,7 +148,7 @@ func TestPasses(t *testing.T) {
 		assert.Equal(t, []activities.PassKind{
 			activities.PassStart, activities.PassResync, activities.PassResync, activities.PassReload, activities.PassResync,
 		}, s.kinds())
-		assert.Equal(t, revisionB, s.diffs[3].Revision)
+		assert.Equal(t, revisionB, s.diffs()[3].Revision)
 	})
 	t.Run("Should treat a forced reload of the same revision as a new one", func(t *testing.T) {
 		s := newStage(t)
@@ -139,7 +156,7 @@ func TestPasses(t *testing.T) {
 		s.reloadAt(2*time.Second, workflows.Reload{Force: true})
 		s.runFor(3 * time.Second)
 		assert.Equal(t, []activities.PassKind{activities.PassStart, activities.PassReload}, s.kinds())
-		assert.Equal(t, revisionA, s.diffs[1].Revision)
+		assert.Equal(t, revisionA, s.diffs()[1].Revision)
 	})
 	t.Run("Should resync soon after changes", func(t *testing.T) {
 		s := newStage(t)
@@ -151,8 +168,8 @@ func TestPasses(t *testing.T) {
 		}
 		s.reloadAt(time.Second, workflows.Reload{Revision: revisionA})
 		s.runFor(30 * time.Second)
-		require.Len(t, s.diffs, 2)
-		assert.Len(t, s.diffs[1].Recent, 3, "the list may not show them yet")
+		require.Len(t, s.diffs(), 2)
+		assert.Len(t, s.diffs()[1].Recent, 3, "the list may not show them yet")
 	})
 	t.Run("Should forget writes that every list shows by now", func(t *testing.T) {
 		s := newStage(t)
@@ -164,8 +181,8 @@ func TestPasses(t *testing.T) {
 		}
 		s.reloadAt(time.Second, workflows.Reload{Revision: revisionA})
 		s.runFor(100 * time.Second)
-		require.Len(t, s.diffs, 3)
-		assert.Empty(t, s.diffs[2].Recent)
+		require.Len(t, s.diffs(), 3)
+		assert.Empty(t, s.diffs()[2].Recent)
 	})
 	t.Run("Should apply a large plan in parts, batches and all", func(t *testing.T) {
 		s := newStage(t)
@@ -180,7 +197,7 @@ func TestPasses(t *testing.T) {
 		s.at(2*time.Second, func() { assert.Equal(t, 2600, s.status().LastPass.Created) })
 		s.runFor(3 * time.Second)
 		seen := map[string]bool{}
-		for _, batch := range s.batches {
+		for _, batch := range s.batches() {
 			assert.LessOrEqual(t, batch.Callers, 10)
 			for _, op := range batch.Operations {
 				seen[op.WorkflowID] = true
@@ -246,9 +263,9 @@ func TestFailures(t *testing.T) {
 		s.reloadAt(time.Second, workflows.Reload{Revision: revisionA})
 		s.at(10*time.Second, func() { assert.True(t, s.status().InSync(revisionB)) })
 		s.runFor(20 * time.Second)
-		assert.Less(t, len(s.batches), 4, "the rest of the old revision's batches was not started")
-		require.Len(t, s.diffs, 2)
-		assert.Equal(t, revisionB, s.diffs[1].Revision)
+		assert.Less(t, len(s.batches()), 4, "the rest of the old revision's batches was not started")
+		require.Len(t, s.diffs(), 2)
+		assert.Equal(t, revisionB, s.diffs()[1].Revision)
 	})
 	t.Run("Should list the whole namespace until a pass has ended, since no other tells which other IDs are the project's", func(t *testing.T) {
 		s := newStage(t)
@@ -263,7 +280,7 @@ func TestFailures(t *testing.T) {
 		s.reloadAt(time.Minute, workflows.Reload{Revision: revisionB, Force: true})
 		s.runFor(90 * time.Second)
 		var whole []string
-		for _, diff := range s.diffs {
+		for _, diff := range s.diffs() {
 			whole = append(whole, fmt.Sprintf("%s %s %t", diff.Revision[:1], diff.Kind, diff.Whole))
 		}
 		assert.Equal(t, []string{"a start true", "b reload true", "b reload false"}, slices.Compact(whole)[:3])
@@ -305,14 +322,14 @@ func TestMessages(t *testing.T) {
 		s.at(2*time.Second, func() {
 			assert.Equal(t, workflows.PhaseBlocked, s.status().Phase)
 			assert.Contains(t, s.status().Message, "would delete 7 of 20 schedules (wf-0, wf-1")
-			assert.Empty(t, s.batches)
+			assert.Empty(t, s.batches())
 		})
 		s.reloadAt(3*time.Second, workflows.Reload{Prune: true})
-		s.at(4*time.Second, func() { assert.Len(t, s.batches, 1) })
+		s.at(4*time.Second, func() { assert.Len(t, s.batches(), 1) })
 		s.at(5*time.Second, func() { s.SignalWorkflow(workflows.SignalResync, nil) })
 		s.at(6*time.Second, func() {
 			assert.Equal(t, workflows.PhaseBlocked, s.status().Phase)
-			assert.Len(t, s.batches, 1)
+			assert.Len(t, s.batches(), 1)
 		})
 		s.runFor(7 * time.Second)
 	})
@@ -325,15 +342,15 @@ func TestMessages(t *testing.T) {
 		s.ExecuteWorkflow(workflows.ReconcilerType, workflows.Input{Project: "reports", State: &workflows.State{PassDue: true}})
 		var next *workflow.ContinueAsNewError
 		require.ErrorAs(t, s.GetWorkflowError(), &next)
-		assert.Empty(t, s.diffs)
+		assert.Empty(t, s.diffs())
 	})
 	t.Run("Should hand state and late messages to the next run", func(t *testing.T) {
 		s := newStage(t)
 		s.reloadAt(1*time.Second, workflows.Reload{Revision: revisionA, Generation: 3})
 		s.diff = func(in activities.DiffInput) (activities.DiffResult, error) {
 			if in.Revision == revisionA {
+				s.suggestContinueAsNew()
 				s.SignalWorkflow(workflows.SignalReload, workflows.Reload{Revision: revisionB, Generation: 4})
-				s.SetContinueAsNewSuggested(true)
 			}
 			return activities.DiffResult{}, nil
 		}
@@ -345,7 +362,7 @@ func TestMessages(t *testing.T) {
 		assert.Equal(t, "reports", in.Project)
 		assert.Equal(t, revisionB, in.State.Status.Revision)
 		assert.Equal(t, int64(4), in.State.Status.Generation)
-		assert.Len(t, s.diffs, 1, "who asks for pass after pass makes no history longer")
+		assert.Len(t, s.diffs(), 1, "who asks for pass after pass makes no history longer")
 		assert.True(t, in.State.PassDue)
 
 		t.Run("Should go on with that state, and the pass that is due", func(t *testing.T) {
@@ -353,9 +370,9 @@ func TestMessages(t *testing.T) {
 			s.at(time.Second, func() { assert.True(t, s.status().InSync(revisionB)) })
 			s.at(2*time.Minute, s.CancelWorkflow)
 			s.ExecuteWorkflow(workflows.ReconcilerType, in)
-			require.NotEmpty(t, s.diffs)
-			assert.Equal(t, revisionB, s.diffs[0].Revision)
-			assert.Equal(t, activities.PassReload, s.diffs[0].Kind)
+			require.NotEmpty(t, s.diffs())
+			assert.Equal(t, revisionB, s.diffs()[0].Revision)
+			assert.Equal(t, activities.PassReload, s.diffs()[0].Kind)
 		})
 	})
 }

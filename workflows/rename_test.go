@@ -86,8 +86,8 @@ func TestRename(t *testing.T) {
 		s.requireRefused(30*time.Second, sentence, true)
 		s.at(40*time.Second, func() { s.SignalWorkflow(workflows.SignalResync, nil) })
 		s.runFor(time.Hour)
-		assert.Len(t, s.diffs, 1, "no pass since")
-		assert.Len(t, l.inputs, 1, "no audit since")
+		assert.Len(t, s.diffs(), 1, "no pass since")
+		assert.Len(t, l.inputs(), 1, "no audit since")
 		assert.Equal(t, []string{"renamed to shop"}, *told)
 	})
 	t.Run("Should wait under the new name, then take overrides over and go on", func(t *testing.T) {
@@ -109,11 +109,11 @@ func TestRename(t *testing.T) {
 		s.requireRefused(20*time.Second, sentence, false)
 		s.at(25*time.Second, func() {
 			assert.Equal(t, workflows.OutcomeAccepted, s.outcome("reload").Status)
-			assert.Empty(t, s.diffs, "it waits")
+			assert.Empty(t, s.diffs(), "it waits")
 		})
 		s.renameAt(30*time.Second, workflows.Rename{From: "shop", Overrides: taken})
 		s.renameAt(31*time.Second, workflows.Rename{From: "shop", Overrides: taken}) // sent again: the same
-		s.at(35*time.Second, func() { assert.Empty(t, s.diffs, "it still waits") })
+		s.at(35*time.Second, func() { assert.Empty(t, s.diffs(), "it still waits") })
 		s.renameAt(40*time.Second, workflows.Rename{From: "shop", Done: true})
 		s.at(41*time.Second, func() {
 			assert.True(t, s.status().InSync(revisionB))
@@ -128,8 +128,8 @@ func TestRename(t *testing.T) {
 			assert.Equal(t, "stock count", overrides[1].Reason)
 		})
 		s.runFor(50 * time.Second)
-		require.Len(t, s.diffs, 1)
-		assert.Equal(t, map[string]workflows.OverrideAction{"wf": workflows.ActionPause, "other": workflows.ActionDelete}, s.diffs[0].Overrides)
+		require.Len(t, s.diffs(), 1)
+		assert.Equal(t, map[string]workflows.OverrideAction{"wf": workflows.ActionPause, "other": workflows.ActionDelete}, s.diffs()[0].Overrides)
 	})
 	t.Run("Should wait for a revision where none was told meanwhile", func(t *testing.T) {
 		s := newStage(t)
@@ -176,8 +176,8 @@ func TestRename(t *testing.T) {
 			assert.Equal(t, []string{"renamed to shop"}, *told)
 		})
 		s.runFor(time.Hour)
-		assert.Less(t, len(s.batches), 4, "the rest of the pass was not started")
-		assert.Len(t, s.diffs, 1)
+		assert.Less(t, len(s.batches()), 4, "the rest of the pass was not started")
+		assert.Len(t, s.diffs(), 1)
 	})
 	t.Run("Should let no override expire meanwhile, and at once after it", func(t *testing.T) {
 		s := newStage(t)
@@ -230,7 +230,7 @@ func TestRename(t *testing.T) {
 		var in workflows.Input
 		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
 		assert.True(t, in.State.PassDue)
-		assert.Len(t, s.diffs, 1)
+		assert.Len(t, s.diffs(), 1)
 
 		again := newStage(t)
 		told := memos(again)
@@ -240,6 +240,6 @@ func TestRename(t *testing.T) {
 		})
 		again.at(time.Hour, again.CancelWorkflow)
 		again.ExecuteWorkflow(workflows.ReconcilerType, in)
-		assert.Empty(t, again.diffs)
+		assert.Empty(t, again.diffs())
 	})
 }
