@@ -387,12 +387,14 @@ func swapConfigMap(t *testing.T, f files, name, schedule string) {
 // signalWithoutInput is what `temporal workflow signal` sends where no input is given.
 func signalWithoutInput(t *testing.T, namespace string, c client.Client, project, name string) {
 	t.Helper()
-	_, err := c.WorkflowService().SignalWorkflowExecution(t.Context(), &workflowservice.SignalWorkflowExecutionRequest{
-		Namespace:         namespace,
-		WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflows.ReconcilerID(project)},
-		SignalName:        name,
+	sent(t, func() error {
+		_, err := c.WorkflowService().SignalWorkflowExecution(t.Context(), &workflowservice.SignalWorkflowExecutionRequest{
+			Namespace:         namespace,
+			WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflows.ReconcilerID(project)},
+			SignalName:        name,
+		})
+		return err
 	})
-	require.NoError(t, err)
 }
 
 // failedWorkflowTasks counts the failed workflow tasks of a workflow, over all runs that it continued as
