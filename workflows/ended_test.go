@@ -72,6 +72,32 @@ func TestOverrideEndsInPass(t *testing.T) {
 		assert.Equal(t, new(true), s.batches()[0].Operations[0].Paused)
 		requireReverted(t, s)
 	})
+	t.Run("Should not enforce what ended while an earlier part of the plan was applied", func(t *testing.T) {
+		s, revert := play(t)
+		diff := s.diff
+		s.diff = func(in activities.DiffInput) (activities.DiffResult, error) {
+			switch {
+			case in.Revision == revisionB && in.Kind == activities.PassReload && in.After == "":
+				return activities.DiffResult{
+					Operations: []activities.Operation{{Kind: activities.Create, WorkflowID: "early", Spec: "0123456789ab"}}, More: true,
+				}, nil
+			case in.After == "early": // of the plan that was made before
+				in.Overrides = map[string]activities.OverrideAction{"held": activities.Pause}
+			}
+			return diff(in)
+		}
+		s.apply = func(_ context.Context, in activities.BatchInput) (activities.BatchResult, error) {
+			if in.Operations[0].WorkflowID == "early" {
+				revert()
+			}
+			return activities.BatchResult{Updated: 1}, nil
+		}
+		s.runFor(30 * time.Second)
+		assert.Len(t, s.batches(), 2)
+		assert.Equal(t, "held", s.batches()[1].Operations[0].WorkflowID)
+		assert.Nil(t, s.batches()[1].Operations[0].Paused, "what is stays")
+		assert.Equal(t, []string{"held"}, s.diffs()[3].Reverts, "the pass after it goes back to the YAML")
+	})
 	t.Run("Should leave a pass alone where somebody paused again after the revert", func(t *testing.T) {
 		s, revert := play(t)
 		s.apply = func(context.Context, activities.BatchInput) (activities.BatchResult, error) {

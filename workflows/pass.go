@@ -47,6 +47,7 @@ func (r *reconciler) pass(ctx workflow.Context) {
 
 	passCtx, stop := workflow.WithCancel(ctx)
 	r.stopPass, r.passing, r.reloading = stop, true, reload
+	r.ended = map[string]string{}
 	reverts, waiting := r.Reverts, r.Waiting
 	r.Reverts, r.Waiting = nil, nil
 	err := r.reconcile(passCtx, pass, prune, reverts)
@@ -177,7 +178,6 @@ func (r *reconciler) diff(ctx workflow.Context, pass *Pass, after string, revert
 	for _, revert := range reverts {
 		in.Reverts = append(in.Reverts, revert.WorkflowID)
 	}
-	r.ended = map[string]string{}
 	var result activities.DiffResult
 	ctx = r.activityOptions(ctx, pass, "compare with revision "+pass.Revision)
 	err := workflow.ExecuteActivity(ctx, r.activities.Diff, in).Get(ctx, &result)
@@ -264,7 +264,7 @@ func (r *reconciler) applyBatch(ctx workflow.Context, pass *Pass, operations []a
 	return err
 }
 
-// keepEnded keeps a batch from enforcing an override that ended since its plan was asked for.
+// keepEnded keeps a batch from enforcing an override that ended since its plan was made.
 func (r *reconciler) keepEnded(ctx workflow.Context, operations []activities.Operation) []activities.Operation {
 	for i, op := range operations {
 		if r.enforces(ctx, op) {
