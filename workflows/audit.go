@@ -51,10 +51,11 @@ func (r *reconciler) audit(ctx workflow.Context) {
 	r.staleAudit = false
 	auditCtx, stop := workflow.WithCancel(ctx)
 	r.stopAudit = stop
+	r.auditing = workflow.ExecuteActivity(r.auditOptions(auditCtx, revision), r.activities.Audit,
+		activities.AuditInput{Project: r.project, Revision: revision})
 	var result activities.AuditResult
-	err := workflow.ExecuteActivity(r.auditOptions(auditCtx, revision), r.activities.Audit,
-		activities.AuditInput{Project: r.project, Revision: revision}).Get(auditCtx, &result)
-	r.stopAudit = nil
+	err := r.auditing.Get(auditCtx, &result)
+	r.stopAudit, r.auditing = nil, nil
 	now := workflow.Now(ctx)
 	if r.Status.Revision != revision || r.staleAudit || r.NextAudit.IsZero() {
 		return // a pass has asked for another, or will

@@ -256,6 +256,15 @@ func TestAudits(t *testing.T) {
 		s.runFor(200 * time.Second)
 		assert.Equal(t, []int{10, 70, 130}, l.seconds())
 	})
+	handedOver := func(t *testing.T, s *stage) *workflows.State {
+		s.reloadAt(10*time.Second, workflows.Reload{Revision: revisionA})
+		s.ExecuteWorkflow(workflows.ReconcilerType, workflows.Input{Project: "reports"})
+		var next *workflow.ContinueAsNewError
+		require.ErrorAs(t, s.GetWorkflowError(), &next)
+		var in workflows.Input
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+		return in.State
+	}
 	t.Run("Should audit anew in the next run where this one ended during an audit", func(t *testing.T) {
 		s := newStage(t)
 		l := audited(s)
@@ -265,12 +274,26 @@ func TestAudits(t *testing.T) {
 			<-ctx.Done()
 			return activities.AuditResult{}, ctx.Err()
 		}
-		s.reloadAt(10*time.Second, workflows.Reload{Revision: revisionA})
-		s.ExecuteWorkflow(workflows.ReconcilerType, workflows.Input{Project: "reports"})
-		var next *workflow.ContinueAsNewError
-		require.ErrorAs(t, s.GetWorkflowError(), &next)
-		var in workflows.Input
-		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
-		assert.False(t, in.State.NextAudit.After(s.Now()), "it is due")
+		state := handedOver(t, s)
+		assert.Nil(t, state.Status.LastAudit)
+		assert.False(t, state.NextAudit.After(s.Now()), "it is due")
+	})
+	t.Run("Should hand what an audit found to the next run where this one ends in the same task", func(t *testing.T) {
+		s := newStage(t)
+		l := audited(s)
+		l.answer = func(context.Context, activities.AuditInput) (activities.AuditResult, error) {
+			return activities.AuditResult{Checked: 3, Drifted: 1, Suspects: []string{"wf"}}, nil
+		}
+		s.SetOnActivityCompletedListener(func(info *activity.Info, _ converter.EncodedValue, _ error) {
+			if info.ActivityType.Name == "Audit" {
+				s.SetContinueAsNewSuggested(true)
+			}
+		})
+		state := handedOver(t, s)
+		require.NotNil(t, state.Status.LastAudit)
+		assert.Equal(t, 3, state.Status.LastAudit.Checked)
+		assert.True(t, state.NextAudit.After(s.Now()), "it is not due")
+		assert.Equal(t, []string{"wf"}, state.Suspects)
+		assert.True(t, state.PassDue, "the next run looks at them")
 	})
 }

@@ -74,8 +74,9 @@ type reconciler struct {
 	ended map[string]string
 	// stopPass ends the pass under way, because another revision takes over.
 	stopPass workflow.CancelFunc
-	// stopAudit ends the audit under way; nil where there is none. staleAudit is true where another was asked
-	// for since.
+	// auditing is the audit under way, stopAudit ends it; nil where there is none. staleAudit is true where another
+	// was asked for since.
+	auditing   workflow.Future
 	stopAudit  workflow.CancelFunc
 	staleAudit bool
 }
@@ -190,14 +191,15 @@ func (r *reconciler) stop() {
 	}
 }
 
-// finish takes over every message and waits until none is being worked on.
+// finish takes over every message and what an audit that has ended found, and waits until none is being worked on.
 func (r *reconciler) finish(ctx workflow.Context) error {
+	finished := func() bool { return r.acting == 0 && (r.auditing == nil || !r.auditing.IsReady()) }
 	for {
 		r.drain(ctx)
-		if r.acting == 0 {
+		if finished() {
 			return nil
 		}
-		if err := workflow.Await(ctx, func() bool { return r.acting == 0 }); err != nil {
+		if err := workflow.Await(ctx, finished); err != nil {
 			return err
 		}
 	}

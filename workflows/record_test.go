@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -18,10 +19,11 @@ import (
 )
 
 // lives are what TestRecord plays for a name. Each ends with saveHistory. With `-bench NONE` beside -record the
-// server suggests no Continue-As-New, so that the whole life is one history; 06 is recorded without it.
+// server suggests no Continue-As-New, so that the whole life is one history; 06 and 09 are recorded without it.
 var lives = map[string]func(*testing.T){
 	"03-audit-drift": recordDrift, "04-rename": recordRename, "05-delete-messages": recordMessages,
 	"06-hand-over": recordHandOver, "07-ended": recordEnded, "08-ended-kept": recordEnded,
+	"09-audit-ended": recordAuditEnded,
 }
 
 // recorded is a project that a life is played with.
@@ -60,6 +62,14 @@ func (r recorded) revision() string {
 func (r recorded) signal(name string, message any) {
 	r.t.Helper()
 	require.NoError(r.t, r.client.SignalWorkflow(context.Background(), workflows.ReconcilerID("recorded"), "", name, message))
+}
+
+// run is the id of the reconciler's run.
+func (r recorded) run() string {
+	r.t.Helper()
+	description, err := r.client.DescribeWorkflowExecution(context.Background(), workflows.ReconcilerID("recorded"), "")
+	require.NoError(r.t, err)
+	return description.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 }
 
 // edit gives a schedule another jitter and another queue by hand: a list shows only the first.
@@ -184,13 +194,8 @@ func recordHandOver(t *testing.T) {
 	r := newRecorded(t)
 	stop := recordServe(t, r.namespace, r.client, r.dir)
 	await(t, r.client, func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync })
-	run := func() string {
-		description, err := r.client.DescribeWorkflowExecution(t.Context(), workflows.ReconcilerID("recorded"), "")
-		require.NoError(t, err)
-		return description.GetWorkflowExecutionInfo().GetExecution().GetRunId()
-	}
-	first := run()
-	for run() == first {
+	first := r.run()
+	for r.run() == first {
 		r.signal(workflows.SignalResync, nil)
 	}
 	stop()
@@ -219,4 +224,35 @@ func recordEnded(t *testing.T) {
 	})
 	stop()
 	saveHistory(t, r.client, "")
+}
+
+// recordAuditEnded plays a run that hands over in the task that brings an audit's end. 09 is of code that forgot what the
+// audit had found (commit e813dd5): to hand it over takes no other commands.
+func recordAuditEnded(t *testing.T) {
+	r := newRecorded(t)
+	stop := recordServe(t, r.namespace, r.client, r.dir, func(s *config.Settings) { s.AuditInterval = time.Second })
+	await(t, r.client, func(s workflows.Status) bool { return s.Phase == workflows.PhaseInSync })
+	ended := ""
+	for ended == "" || endsWith(t, r.client, ended) != "Audit" {
+		ended = r.run()
+		require.Eventually(t, func() bool { return r.run() != ended }, time.Minute, 50*time.Millisecond)
+	}
+	stop()
+	saveHistory(t, r.client, ended)
+}
+
+// endsWith is the type of the activity whose end the last task of a run was for; empty where it was for something else.
+func endsWith(t *testing.T, c client.Client, runID string) (activityType string) {
+	types := map[int64]string{}
+	for _, event := range events(t, c, runID) {
+		switch event.GetEventType() {
+		case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+			types[event.GetEventId()] = event.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName()
+		case enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+			activityType = types[event.GetActivityTaskCompletedEventAttributes().GetScheduledEventId()]
+		case enumspb.EVENT_TYPE_TIMER_FIRED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+			activityType = ""
+		}
+	}
+	return activityType
 }

@@ -168,18 +168,24 @@ func awaitOutcome(t *testing.T, c client.Client, requestID string) {
 // saveHistory saves a run, the latest where it is not named.
 func saveHistory(t *testing.T, c client.Client, runID string) {
 	t.Helper()
-	history := &historypb.History{}
-	events := c.GetWorkflowHistory(context.Background(), workflows.ReconcilerID("recorded"), runID, false,
-		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	for events.HasNext() {
-		event, err := events.Next()
-		require.NoError(t, err)
-		history.Events = append(history.Events, event)
-	}
+	history := &historypb.History{Events: events(t, c, runID)}
 	text, err := protojson.MarshalOptions{Indent: " "}.Marshal(history)
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll("testdata", 0o755))
 	path := filepath.Join("testdata", *record+".json")
 	require.NoFileExists(t, path, "histories are never changed: choose another name")
 	require.NoError(t, os.WriteFile(path, text, 0o600))
+}
+
+// events are those of a run, of the latest where it is not named.
+func events(t *testing.T, c client.Client, runID string) (all []*historypb.HistoryEvent) {
+	t.Helper()
+	history := c.GetWorkflowHistory(context.Background(), workflows.ReconcilerID("recorded"), runID, false,
+		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for history.HasNext() {
+		event, err := history.Next()
+		require.NoError(t, err)
+		all = append(all, event)
+	}
+	return all
 }
