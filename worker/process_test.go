@@ -79,7 +79,6 @@ func TestMany(t *testing.T) {
 	f := newFiles(t, "large")
 	f.many(1000)
 	first := serve(t, namespace, c, f)
-	var status workflows.Status
 	t.Run("Should apply a pause during a cold pass of 1,000 schedules, and keep it", func(t *testing.T) {
 		first.until("the pass is under way", func(s workflows.Status) bool {
 			return s.Phase == workflows.PhaseReconciling && s.Counts.Create == 1000
@@ -88,15 +87,14 @@ func TestMany(t *testing.T) {
 		assert.Equal(t, workflows.OutcomeApplied, early.Status, early.Message)
 		late := first.override(workflows.Override{WorkflowID: "wf-0999", Action: workflows.ActionPause, Reason: "not yet created"})
 		assert.Equal(t, workflows.OutcomeApplied, late.Status, late.Message)
-		status = first.inSync(f)
+		first.inSync(f)
 		assert.True(t, first.paused("wf-0001"))
 		assert.True(t, first.paused("wf-0999"))
 		assert.Contains(t, first.describe("wf-0999").Schedule.State.Note, "not yet created")
 		assert.Len(t, first.overrides(), 2)
 	})
 	t.Run("Should create 1,000 schedules, and neither describe nor write them where nothing changed", func(t *testing.T) {
-		assert.Equal(t, 1000, status.Counts.Create)
-		t.Logf("1,000 created in %s", status.LastPass.FinishedAt.Sub(status.LastPass.StartedAt))
+		assert.GreaterOrEqual(t, counted.of("CreateSchedule"), 1000)
 		eventually(t, func() string { return "the list does not show the notes" }, func() bool { // written by the schedules' own workflows
 			for _, listed := range first.schedules(1000) {
 				if listed.Note == "" {
@@ -106,7 +104,7 @@ func TestMany(t *testing.T) {
 			return true
 		})
 		// The audit after the first pass describes all of them, and would go on after the restart.
-		status = first.until("the first audit", func(s workflows.Status) bool { return s.LastAudit != nil })
+		status := first.until("the first audit", func(s workflows.Status) bool { return s.LastAudit != nil })
 		passes := status.LastPass.FinishedAt
 		first.stop()
 
