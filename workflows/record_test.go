@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -245,12 +244,13 @@ func recordAuditEnded(t *testing.T) {
 func endsWith(t *testing.T, c client.Client, runID string) (activityType string) {
 	types := map[int64]string{}
 	for _, event := range events(t, c, runID) {
-		switch event.GetEventType() {
-		case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
-			types[event.GetEventId()] = event.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName()
-		case enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
-			activityType = types[event.GetActivityTaskCompletedEventAttributes().GetScheduledEventId()]
-		case enumspb.EVENT_TYPE_TIMER_FIRED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+		scheduled, completed := event.GetActivityTaskScheduledEventAttributes(), event.GetActivityTaskCompletedEventAttributes()
+		switch {
+		case scheduled != nil:
+			types[event.GetEventId()] = scheduled.GetActivityType().GetName()
+		case completed != nil:
+			activityType = types[completed.GetScheduledEventId()]
+		case event.GetTimerFiredEventAttributes() != nil, event.GetWorkflowExecutionSignaledEventAttributes() != nil:
 			activityType = ""
 		}
 	}
