@@ -35,7 +35,7 @@ import (
 
 const (
 	// planProjects is how many random projects are planned and applied, planGroups at the same time.
-	planProjects = 180
+	planProjects = 300
 	planGroups   = 20
 	planSeed     = 2027
 	// planIDs is how many workflow ids there are, so that one project meets what the one before left.
