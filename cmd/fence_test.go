@@ -21,6 +21,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/workflows"
 )
@@ -184,16 +185,8 @@ func (r *rollout) disturb() (stop func() (requests []string)) {
 	}
 }
 
-// signal sends until the server takes it, as the API's clients do: a signal may be refused for some seconds while a run
-// hands over to the next without a worker. Sent twice it counts once.
-func (r *rollout) signal(name string, message any) (err error) {
-	for deadline := time.Now().Add(soon); time.Now().Before(deadline); {
-		err = r.client.SignalWorkflow(context.Background(), workflows.ReconcilerID(r.project), "", name, message)
-		if err == nil {
-			return nil
-		}
-	}
-	return err
+func (r *rollout) signal(name string, message any) error {
+	return schedulestest.Signal(r.client, r.project, name, message)
 }
 
 // outcome waits until a request is applied or failed.

@@ -153,7 +153,7 @@ func TestPlanShowsChanges(t *testing.T) {
 		assert.Contains(t, out, "revision "+revisionOf(t, dir)+": no changes, 3 schedules as the YAML says\n")
 	})
 
-	require.NoError(t, c.SignalWorkflow(t.Context(), workflows.ReconcilerID("shop"), "", workflows.SignalOverride,
+	require.NoError(t, schedulestest.Signal(c, "shop", workflows.SignalOverride,
 		workflows.Override{WorkflowID: "wf-0002", Action: workflows.ActionPause, Actor: "ada", Reason: "the queue is full"}))
 	eventually(t, other.Log, func() bool { return describe(t, c, "schedule-shop-wf-0002").Schedule.State.Paused })
 	before := revisionOf(t, dir)

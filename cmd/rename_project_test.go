@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/workflows"
 )
 
@@ -252,5 +253,5 @@ func byHand(t *testing.T, c client.Client, id string) {
 
 func signalOverride(t *testing.T, c client.Client, project string, message workflows.Override) {
 	t.Helper()
-	require.NoError(t, c.SignalWorkflow(t.Context(), workflows.ReconcilerID(project), "", workflows.SignalOverride, message))
+	require.NoError(t, schedulestest.Signal(c, project, workflows.SignalOverride, message))
 }

@@ -36,16 +36,6 @@ func eventually(t testing.TB, what func() string, holds func() bool) {
 	}
 }
 
-// sent sends a signal until the server takes it, as clients do: while one run hands over to the next it takes none.
-func sent(t testing.TB, send func() error) {
-	t.Helper()
-	var err error
-	eventually(t, func() string { return err.Error() }, func() bool {
-		err = send()
-		return err == nil
-	})
-}
-
 // files is a project directory of a test.
 type files struct {
 	t   testing.TB
@@ -166,9 +156,7 @@ func (r *running) inSync(f files) workflows.Status {
 
 func (r *running) signal(name string, message any) {
 	r.t.Helper()
-	sent(r.t, func() error {
-		return r.client.SignalWorkflow(context.Background(), workflows.ReconcilerID(r.project), "", name, message)
-	})
+	require.NoError(r.t, schedulestest.Signal(r.client, r.project, name, message))
 }
 
 // schedules lists what Temporal has under the project's prefix, once it lists n of them.

@@ -256,31 +256,31 @@ func TestConcurrentOverrides(t *testing.T) {
 		})
 		assert.True(t, continued, "it continued as new on the way")
 	})
-	for name, end := range map[string]func(r *running){
-		"a revert": func(r *running) {
+	for _, c := range []struct {
+		name    string
+		expires time.Duration
+		end     func(r *running)
+	}{
+		{"a revert", 0, func(r *running) {
 			assert.Equal(t, workflows.OutcomeApplied, r.override(workflows.Override{WorkflowID: "on", Action: workflows.ActionRevert}).Status)
-		},
-		"the end of its time": func(r *running) {
+		}},
+		{"the end of its time", 5 * time.Second, func(r *running) {
 			eventually(t, func() string { return "the override does not expire" }, func() bool { return len(r.overrides()) == 0 })
-		},
+		}},
 	} {
-		t.Run("Should stay ended by "+name+" while a reload, which knew the override, reads the list", func(t *testing.T) {
+		t.Run("Should stay ended by "+c.name+" while a reload, which knew the override, reads the list", func(t *testing.T) {
 			var lists temporaltest.Gate
-			namespace, c := server.Namespace(t, lists.Dial)
+			namespace, temporal := server.Namespace(t, lists.Dial)
 			f := newFiles(t, "passing")
 			f.workflow("on", `{cron: "0 5 * * *"}`)
-			r := serve(t, namespace, c, f)
+			r := serve(t, namespace, temporal, f)
 			r.inSync(f)
-			expires := config.Duration(0)
-			if name != "a revert" {
-				expires = config.Duration(5 * time.Second)
-			}
-			r.override(workflows.Override{WorkflowID: "on", Action: workflows.ActionPause, Hold: true, ExpiresIn: expires})
+			r.override(workflows.Override{WorkflowID: "on", Action: workflows.ActionPause, Hold: true, ExpiresIn: config.Duration(c.expires)})
 			require.True(t, r.paused("on"))
 			waiting := lists.Close()
 			f.workflow("new", `{cron: "0 6 * * *"}`)
 			<-waiting
-			end(r)
+			c.end(r)
 			require.Eventually(t, func() bool { return !r.paused("on") }, soon, 50*time.Millisecond)
 			eventually(t, func() string { return "the list still shows the pause" },
 				func() bool { return !server.ListsPaused(t, namespace) })

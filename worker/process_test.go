@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/compozy/schedules/activities"
+	"github.com/compozy/schedules/cmd/schedulestest"
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/workflows"
 )
@@ -385,14 +386,14 @@ func swapConfigMap(t *testing.T, f files, name, schedule string) {
 // signalWithoutInput is what `temporal workflow signal` sends where no input is given.
 func signalWithoutInput(t *testing.T, namespace string, c client.Client, project, name string) {
 	t.Helper()
-	sent(t, func() error {
+	require.NoError(t, schedulestest.Sent(func() error {
 		_, err := c.WorkflowService().SignalWorkflowExecution(t.Context(), &workflowservice.SignalWorkflowExecutionRequest{
 			Namespace:         namespace,
 			WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflows.ReconcilerID(project)},
 			SignalName:        name,
 		})
 		return err
-	})
+	}))
 }
 
 // failedWorkflowTasks counts the failed workflow tasks of a workflow, over all runs that it continued as

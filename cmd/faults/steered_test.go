@@ -117,15 +117,9 @@ func (s *steered) trigger(n int) {
 	s.triggered = append(s.triggered, workflowID(n))
 }
 
-// signal sends until the server takes it, as clients do: there may be no reconciler, and while one run hands over to the
-// next the server takes no signals. A request id counts once.
 func (s *steered) signal(name string, message any) {
 	s.t.Helper()
-	var err error
-	schedulestest.Eventually(s.t, func() string { return err.Error() }, func() bool {
-		err = s.client.SignalWorkflow(s.t.Context(), workflows.ReconcilerID(s.project), "", name, message)
-		return err == nil
-	})
+	require.NoError(s.t, schedulestest.Signal(s.client, s.project, name, message))
 }
 
 // status asks the reconciler past all that is broken; the zero Status where it cannot answer now.

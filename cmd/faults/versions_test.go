@@ -127,7 +127,7 @@ func (u *upgrade) eventually(holds func() bool) {
 // override sends an override and waits until it is applied.
 func (u *upgrade) override(o workflows.Override) {
 	u.t.Helper()
-	require.NoError(u.t, u.client.SignalWorkflow(context.Background(), workflows.ReconcilerID(u.project), "", workflows.SignalOverride, o))
+	require.NoError(u.t, schedulestest.Signal(u.client, u.project, workflows.SignalOverride, o))
 	u.eventually(func() bool {
 		var outcomes []workflows.Outcome
 		asked := u.ask(workflows.QueryOutcome, &outcomes, workflows.OutcomeQuery{RequestID: o.RequestID})
@@ -279,7 +279,7 @@ func TestVersionsSideBySide(t *testing.T) {
 			if round%3 == 2 {
 				o.Action, kept[id] = workflows.ActionDelete, schedulestest.Kept{Deleted: true}
 			}
-			require.NoError(t, u.client.SignalWorkflow(context.Background(), workflows.ReconcilerID(u.project), "", workflows.SignalOverride, o))
+			require.NoError(t, schedulestest.Signal(u.client, u.project, workflows.SignalOverride, o))
 			replicas[i] = u.start(versions[i])
 		}
 		for i, p := range replicas[:len(replicas)-1] {
@@ -299,7 +299,7 @@ func TestVersionsSideBySide(t *testing.T) {
 		newer.Kill()
 		older := u.start(versions[0])
 		u.eventually(func() bool { return strings.Contains(older.Log(), "[TMPRL1100]") })
-		require.NoError(t, u.client.SignalWorkflow(context.Background(), workflows.ReconcilerID(u.project), "", workflows.SignalOverride,
+		require.NoError(t, schedulestest.Signal(u.client, u.project, workflows.SignalOverride,
 			workflows.Override{RequestID: "meanwhile", WorkflowID: "wf-0001", Action: workflows.ActionPause, Hold: true}))
 		assert.Zero(t, older.Terminate())
 		again := u.start(binary)

@@ -74,17 +74,8 @@ func settled(o workflows.Outcome) bool {
 	return o.Status == workflows.OutcomeApplied || o.Status == workflows.OutcomeFailed
 }
 
-// signal sends until the server answers with OK, as clients do. While a run ends the server takes no signals: where
-// its worker is killed then, for the ten seconds until the workflow task times out.
-func (w watched) signal(name string, message any) (err error) {
-	for deadline := time.Now().Add(schedulestest.Soon); time.Now().Before(deadline); {
-		err = w.client.SignalWorkflow(context.Background(), workflows.ReconcilerID(w.project), "", name, message)
-		if err == nil {
-			return nil
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	return err
+func (w watched) signal(name string, message any) error {
+	return schedulestest.Signal(w.client, w.project, name, message)
 }
 
 // describe is nil where nobody answered, or there is no reconciler.

@@ -112,7 +112,7 @@ func differencesOf(
 	ctx context.Context, c client.Client, p wantedProject, f wantedFile, kept Kept, ids []string,
 ) ([]string, error) {
 	id := f.scheduleID(p.Name)
-	actual, err := describe(ctx, c, id)
+	actual, err := Describe(ctx, c, id)
 	_, gone := errors.AsType[*serviceerror.NotFound](err)
 	switch {
 	case gone && (kept.Deleted || f.Schedule.ended()):
@@ -136,14 +136,15 @@ func differencesOf(
 	return compare(p, f, actual)
 }
 
-// A describe that fails is asked again: the development server loses one now and then (docs/temporal.md, "Lost
-// queries"), and a caller that gave up is not yet a difference. Each try may take twice as long as the one before.
+// Each try of a describe may take twice as long as the one before.
 const (
 	describeTries   = 4
 	describeTimeout = 2 * time.Second
 )
 
-func describe(ctx context.Context, c client.Client, id string) (actual *client.ScheduleDescription, err error) {
+// Describe asks again where a describe fails: the development server loses one now and then (docs/temporal.md, "Lost
+// queries"), and a caller that gave up is not yet a difference. Its error may be a serviceerror.NotFound.
+func Describe(ctx context.Context, c client.Client, id string) (actual *client.ScheduleDescription, err error) {
 	for try := range describeTries {
 		tryCtx, cancel := context.WithTimeout(ctx, describeTimeout<<try)
 		actual, err = c.ScheduleClient().GetHandle(ctx, id).Describe(tryCtx)

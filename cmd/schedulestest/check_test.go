@@ -257,14 +257,8 @@ func edit(
 
 func copyOf(t *testing.T, c client.Client, workflowID, id string, memo map[string]any) {
 	t.Helper()
-	var original *client.ScheduleDescription
-	var err error
-	schedulestest.Eventually(t, func() string { return fmt.Sprint(err) }, func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // a describe may get lost: docs/temporal.md, "Lost queries"
-		defer cancel()
-		original, err = c.ScheduleClient().GetHandle(ctx, "schedule-checked-"+workflowID).Describe(ctx)
-		return err == nil
-	})
+	original, err := schedulestest.Describe(t.Context(), c, "schedule-checked-"+workflowID)
+	require.NoError(t, err)
 	_, err = c.ScheduleClient().Create(t.Context(), client.ScheduleOptions{
 		ID: id, Spec: *original.Schedule.Spec, Action: original.Schedule.Action, Memo: memo, Paused: true,
 	})

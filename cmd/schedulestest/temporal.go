@@ -1,6 +1,7 @@
 package schedulestest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -8,8 +9,10 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 
 	"github.com/compozy/schedules/worker/temporaltest"
 	"github.com/compozy/schedules/workflows"
@@ -29,6 +32,25 @@ func Status(t testing.TB, binary string, env []string, dir string) workflows.Sta
 		require.NoError(t, json.Unmarshal([]byte(stdout), &s))
 	}
 	return s
+}
+
+// Signal signals a project's reconciler until the server takes it.
+func Signal(c client.Client, project, name string, message any) error {
+	return Sent(func() error {
+		return c.SignalWorkflow(context.Background(), workflows.ReconcilerID(project), "", name, message)
+	})
+}
+
+// Sent sends until the server takes it, as clients do: there may be no reconciler, and while one run hands over to the next
+// the server takes no signals; where the worker is killed then, for the ten seconds until its task times out. A request id
+// counts once.
+func Sent(send func() error) (err error) {
+	for deadline := time.Now().Add(Soon); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err = send(); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // StartTemporal starts a development server of its own, with more flags of `temporal server start-dev`, and
