@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	schedulepb "go.temporal.io/api/schedule/v1"
+	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -19,7 +20,7 @@ func TestCompression(t *testing.T) {
 	t.Parallel()
 	t.Run("Should send calls of one schedule as they are, and compress what may be large", func(t *testing.T) {
 		t.Parallel()
-		f := newFixture(t)
+		f := newFixture(t, func(o *client.Options) { o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionGzip{} })
 		p := newProject(t, "a", daily("one"))
 		require.Equal(t, 1, f.upsert(t, p).Created)
 		f.edit(t, p.Workflows[0].ScheduleID("a"), func(s *schedulepb.Schedule) { s.Spec.Jitter = durationpb.New(time.Minute) })

@@ -173,6 +173,8 @@ func known(ctx context.Context, service workflowservice.WorkflowServiceClient, n
 func (s *Server) Client(t testing.TB, namespace string, options ...func(*client.Options)) client.Client {
 	t.Helper()
 	o := client.Options{HostPort: s.Address(), Namespace: namespace, Logger: quietLogger()}
+	// Under the race detector gzip takes more time than all else. The processes of the end-to-end tests have it.
+	o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	for _, option := range options {
 		option(&o)
 	}
