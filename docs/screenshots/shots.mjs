@@ -103,6 +103,8 @@ const stages = {
 }
 
 const width = 1280
+// A page asks the reconciler once, and the server may lose the query: docs/temporal.md, "Lost queries".
+const reloadAfter = 15_000 // ms
 const tall = 2000 // above every page here, so that a picture is cut and never scrolled
 
 // missing says which texts a page does not show, in itself or in the frames that show Markdown.
@@ -115,7 +117,7 @@ async function missing(page, texts) {
   return texts.filter((text) => (text instanceof RegExp ? !text.test(shown) : !shown.includes(text)))
 }
 
-async function look(page, shot) {
+async function open(page, shot) {
   await page.goto(`${options.ui}/namespaces/default${shot.path}`, { waitUntil: 'domcontentloaded' })
   if (shot.tab) {
     await page.getByRole('link', { name: shot.tab }).or(page.getByRole('tab', { name: shot.tab })).first().click()
@@ -124,12 +126,22 @@ async function look(page, shot) {
     await page.getByRole('button', { name: shot.press }).click()
     await page.mouse.move(640, 60) // off the button, whose hint would cover the page
   }
+}
+
+async function look(page, shot) {
+  await open(page, shot)
   const deadline = Date.now() + Number(options.timeout) * 1000
+  let reload = Date.now() + reloadAfter
   for (let left = shot.texts; (left = await missing(page, left)).length > 0; ) {
     if (Date.now() > deadline) {
       throw new Error(`${shot.name}: ${page.url()} does not show ${left.join(' | ')}`)
     }
     await page.waitForTimeout(200)
+    if (Date.now() > reload) {
+      await open(page, shot)
+      left = shot.texts
+      reload = Date.now() + reloadAfter
+    }
   }
   if (options.out) {
     const box = await page.locator(shot.to).last().boundingBox()
