@@ -5,7 +5,10 @@ import (
 	"errors"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/grpc/codes"
 )
 
@@ -55,9 +58,30 @@ func Ask[T any](ctx context.Context, f func(context.Context) (T, error)) (T, err
 	}
 }
 
+// Query asks a workflow that is open, as Ask does. One that was ended would still answer: that is a serviceerror.NotFound.
+// Between two runs of one that continues as new the server may find the former run, closed: then it is asked again.
+func Query(ctx context.Context, c client.Client, workflowID, name string, args ...any) (converter.EncodedValue, error) {
+	return Ask(ctx, func(ctx context.Context) (converter.EncodedValue, error) {
+		response, err := c.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
+			WorkflowID: workflowID, QueryType: name, Args: args,
+			QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case response.QueryRejected == nil:
+			return response.QueryResult, nil
+		case response.QueryRejected.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
+			return nil, serviceerror.NewAbortedf("workflow %s continues as new", workflowID)
+		default:
+			return nil, serviceerror.NewNotFoundf("workflow %s was ended", workflowID)
+		}
+	})
+}
+
 // isLost reports whether a question was lost, and not answered: its time was over, or the server mixed its queries up
 // or stopped in the middle, which it says by Internal, InvalidArgument ("query entered invalid state") or an error
-// without a kind. A failed query is an answer, and so is a refusal.
+// without a kind, or its run continued as new. A failed query is an answer, and so is a refusal.
 func isLost(err error) bool {
 	var answer serviceerror.ServiceError
 	if _, failed := errors.AsType[*serviceerror.QueryFailed](err); failed {

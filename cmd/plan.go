@@ -140,7 +140,7 @@ func askReconciler(ctx context.Context, c client.Client, project string) (known,
 	k := known{status: status}
 	k.overrides, err = workflows.AllOverrides(overridesPage, func(query workflows.OverridesQuery) (workflows.OverridesPage, error) {
 		var page workflows.OverridesPage
-		value, err := c.QueryWorkflow(askCtx, workflows.ReconcilerID(project), "", workflows.QueryOverrides, query)
+		value, err := activities.Query(askCtx, c, workflows.ReconcilerID(project), workflows.QueryOverrides, query)
 		if err == nil {
 			err = value.Get(&page)
 		}

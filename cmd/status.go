@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
+	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/config"
 	"github.com/compozy/schedules/workflows"
 )
@@ -131,24 +131,20 @@ var (
 	errNoAnswer     = errors.New("has a reconciler that did not answer in time: no worker is running; start `schedules serve`")
 )
 
-// askStatus sends the status query and explains the ways in which it fails. One that was ended would still answer, but the
-// next knows nothing of it.
+// askStatus sends the status query and explains the ways in which it fails.
 func askStatus(ctx context.Context, c client.Client, project string) (workflows.Status, error) {
 	var status workflows.Status
-	answer, err := c.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
-		WorkflowID: workflows.ReconcilerID(project), QueryType: workflows.QueryStatus,
-		QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
-	})
+	value, err := activities.Query(ctx, c, workflows.ReconcilerID(project), workflows.QueryStatus)
 	var notFound *serviceerror.NotFound
 	switch {
-	case errors.As(err, &notFound), err == nil && answer.QueryRejected != nil:
+	case errors.As(err, &notFound):
 		return status, fmt.Errorf("project %s %w", project, errNoReconciler)
 	case errors.Is(err, context.DeadlineExceeded), isUnanswered(err):
 		return status, fmt.Errorf("project %s %w", project, errNoAnswer)
 	case err != nil:
 		return status, fmt.Errorf("ask the reconciler of project %s: %w", project, err)
 	}
-	if err := answer.QueryResult.Get(&status); err != nil {
+	if err := value.Get(&status); err != nil {
 		return status, fmt.Errorf("read the status of project %s: %w", project, err)
 	}
 	return status, nil

@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 
 	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/config"
@@ -246,19 +243,11 @@ func (m *Manager) Outcome(ctx context.Context, requestID string) (workflows.Outc
 }
 
 func (m *Manager) query(ctx context.Context, answer any, name string, args ...any) error {
-	response, err := activities.Ask(ctx, func(ctx context.Context) (*client.QueryWorkflowWithOptionsResponse, error) {
-		return m.client.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
-			WorkflowID: workflows.ReconcilerID(m.name), QueryType: name, Args: args,
-			QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN, // one that was ended would still answer
-		})
-	})
+	value, err := activities.Query(ctx, m.client, workflows.ReconcilerID(m.name), name, args...)
 	if err != nil {
 		return explain("ask the reconciler", err)
 	}
-	if response.QueryRejected != nil {
-		return explain("ask the reconciler", serviceerror.NewNotFound("it was ended"))
-	}
-	if err := response.QueryResult.Get(answer); err != nil {
+	if err := value.Get(answer); err != nil {
 		return fmt.Errorf("read the reconciler's answer to %s: %w", name, err)
 	}
 	return nil
