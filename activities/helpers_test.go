@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	schedulepb "go.temporal.io/api/schedule/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
@@ -21,7 +20,6 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/compozy/schedules/activities"
@@ -99,27 +97,10 @@ func (r *rpcs) intercept(
 		before(method, request)
 	}
 	call := func() error { return invoke(ctx, fullMethod, request, reply, cc, o...) }
-	if method == "DescribeSchedule" {
-		call = func() error {
-			return found(ctx, func(ctx context.Context) error { return invoke(ctx, fullMethod, request, reply, cc, o...) })
-		}
-	}
 	if around != nil {
 		return around(call)
 	}
 	return call()
-}
-
-// found asks again where the server lost a query (docs/temporal.md, "Lost queries"), so that a test counts one call.
-func found(ctx context.Context, ask func(context.Context) error) error {
-	for timeout := 500 * time.Millisecond; ; timeout *= 2 {
-		try, cancel := context.WithTimeout(ctx, timeout)
-		err := ask(try)
-		cancel()
-		if ctx.Err() != nil || serviceerror.ToStatus(err).Code() != codes.DeadlineExceeded {
-			return err
-		}
-	}
 }
 
 // replace sets what runs in place of each call from now on; nil ends it.

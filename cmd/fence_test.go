@@ -452,7 +452,7 @@ func TestBlockedDeploy(t *testing.T) {
 				assert.Regexp(t, "no such file|no file matches", stderr, name)
 			}
 			assert.Len(t, list(t, c, namespace, "blocked"), 3)
-			assert.Equal(t, workflows.PhaseInSync, asked().Phase)
+			eventually(t, serve.Log, func() bool { return asked().Phase == workflows.PhaseInSync })
 		})
 	})
 }

@@ -110,7 +110,8 @@ func (r *running) raw(workflowID string) (schedule *schedulepb.Schedule) {
 	return schedule
 }
 
-// audited waits for an audit that began after this call: one that was under way then does not count.
+// audited waits for an audit that began after this call, and no pass under way: an audit that was under way then does not
+// count.
 func (r *running) audited() workflows.Status {
 	r.t.Helper()
 	ended := map[time.Time]bool{}
@@ -118,7 +119,7 @@ func (r *running) audited() workflows.Status {
 		if s.LastAudit != nil { // else nobody answered, or the first has not ended
 			ended[s.LastAudit.FinishedAt] = true
 		}
-		return len(ended) > 2
+		return len(ended) > 2 && atRest(s)
 	})
 }
 
@@ -298,8 +299,7 @@ func TestDrift(t *testing.T) {
 
 		t.Run("Should be in sync again when somebody puts the other back by hand", func(t *testing.T) {
 			r.edit("that", func(s *schedulepb.Schedule) { action(s).TaskQueue.Name = "reverted" })
-			r.inSync(f)
-			assert.Len(t, r.status().Corrections, 1)
+			assert.Len(t, r.inSync(f).Corrections, 1)
 		})
 	})
 	t.Run("Should not call pauses, notes, overrides and triggers drift", func(t *testing.T) {
@@ -371,7 +371,7 @@ func TestAuditAndReload(t *testing.T) {
 		id := workflows.ReconcilerID("interrupted")
 		eventually(t, r.log.String, func() bool { return slices.Contains(underWay(t, c, id), "Audit") })
 		serve(t, namespace, c, next)
-		status := r.until("an audit has ended", func(s workflows.Status) bool { return s.LastAudit != nil })
+		status := r.until("an audit has ended", func(s workflows.Status) bool { return s.LastAudit != nil && atRest(s) })
 		assert.Equal(t, config.Short(next.load().Revision), status.LastAudit.Revision, "that of the former revision did not end")
 		assert.Equal(t, 120, status.LastAudit.Checked)
 		assert.Zero(t, status.LastAudit.Drifted)

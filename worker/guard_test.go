@@ -22,8 +22,7 @@ func TestPruneGuard(t *testing.T) {
 		f := newFiles(t, "held")
 		f.many(40)
 		r := serve(t, namespace, c, f, func(s *config.Settings) { s.ResyncInterval = time.Second })
-		r.inSync(f)
-		applied := r.status().Applied
+		applied := r.inSync(f).Applied
 		r.override(workflows.Override{RequestID: "early", WorkflowID: "wf-0038", Action: workflows.ActionPause})
 		for i := range 30 {
 			f.remove(fmt.Sprintf("wf-%04d", i))
@@ -56,12 +55,11 @@ func TestPruneGuard(t *testing.T) {
 		assert.True(t, status.Ends(overrides[0], status.Revision, false), "what came before it ends with it")
 		assert.False(t, status.Ends(overrides[1], status.Revision, false), "what came since stays")
 		r.signal(workflows.SignalReload, workflows.Reload{Prune: true})
-		r.inSync(f)
+		assert.Nil(t, r.inSync(f).Blocked)
 		r.schedules(10)
 		if overrides = r.overrides(); assert.Len(t, overrides, 1) {
 			assert.Equal(t, "late", overrides[0].RequestID)
 		}
-		assert.Nil(t, r.status().Blocked)
 	})
 	t.Run("Should go on by itself when the workflows are back", func(t *testing.T) {
 		namespace, c, log := watched(t)
