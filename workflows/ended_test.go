@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/compozy/schedules/activities"
 	"github.com/compozy/schedules/workflows"
@@ -72,7 +73,7 @@ func TestOverrideEndsInPass(t *testing.T) {
 		assert.Equal(t, new(true), s.batches()[0].Operations[0].Paused)
 		requireReverted(t, s)
 	})
-	t.Run("Should not enforce what ended while an earlier part of the plan was applied", func(t *testing.T) {
+	playParts := func(t *testing.T) *stage {
 		s, revert := play(t)
 		diff := s.diff
 		s.diff = func(in activities.DiffInput) (activities.DiffResult, error) {
@@ -92,11 +93,23 @@ func TestOverrideEndsInPass(t *testing.T) {
 			}
 			return activities.BatchResult{Updated: 1}, nil
 		}
+		return s
+	}
+	t.Run("Should not enforce what ended while an earlier part of the plan was applied", func(t *testing.T) {
+		s := playParts(t)
 		s.runFor(30 * time.Second)
 		assert.Len(t, s.batches(), 2)
 		assert.Equal(t, "held", s.batches()[1].Operations[0].WorkflowID)
 		assert.Nil(t, s.batches()[1].Operations[0].Paused, "what is stays")
 		assert.Equal(t, []string{"held"}, s.diffs()[3].Reverts, "the pass after it goes back to the YAML")
+	})
+	t.Run("Should go on as it began in a run that forgot between the parts what had ended", func(t *testing.T) {
+		s := playParts(t)
+		s.OnGetVersion("ended in parts", workflow.DefaultVersion, workflow.Version(1)).Return(workflow.DefaultVersion)
+		s.runFor(30 * time.Second)
+		assert.Len(t, s.batches(), 2)
+		assert.Equal(t, new(true), s.batches()[1].Operations[0].Paused)
+		assert.Len(t, s.diffs(), 3, "no pass that it did not make")
 	})
 	t.Run("Should leave a pass alone where somebody paused again after the revert", func(t *testing.T) {
 		s, revert := play(t)

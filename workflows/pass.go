@@ -27,8 +27,12 @@ const (
 	heartbeatTimeout = 10 * time.Second
 )
 
-// changeEnded is the version of the code in which a pass does not enforce an override that ended meanwhile.
-const changeEnded = "ended"
+const (
+	// changeEnded is the version of the code in which a pass does not enforce an override that ended meanwhile.
+	changeEnded = "ended"
+	// changeEndedInParts is the version in which it knows so for the later parts of its plan, too.
+	changeEndedInParts = "ended in parts"
+)
 
 // pass compares once and changes what differs. Its end is a new status; it returns nothing because a
 // pass that could not finish is repeated by the next resync.
@@ -47,7 +51,6 @@ func (r *reconciler) pass(ctx workflow.Context) {
 
 	passCtx, stop := workflow.WithCancel(ctx)
 	r.stopPass, r.passing, r.reloading = stop, true, reload
-	r.ended = map[string]string{}
 	reverts, waiting := r.Reverts, r.Waiting
 	r.Reverts, r.Waiting = nil, nil
 	err := r.reconcile(passCtx, pass, prune, reverts)
@@ -177,6 +180,10 @@ func (r *reconciler) diff(ctx workflow.Context, pass *Pass, after string, revert
 	}
 	for _, revert := range reverts {
 		in.Reverts = append(in.Reverts, revert.WorkflowID)
+	}
+	if after == "" || len(r.ended) > 0 &&
+		workflow.GetVersion(ctx, changeEndedInParts, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		r.ended = map[string]string{}
 	}
 	var result activities.DiffResult
 	ctx = r.activityOptions(ctx, pass, "compare with revision "+pass.Revision)

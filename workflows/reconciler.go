@@ -69,8 +69,8 @@ type reconciler struct {
 	// YAML wants.
 	compared int64
 	keptAway []string
-	// ended are the requests that ended an override since the pass under way began, by workflow: its plan, which
-	// later parts are cut from too, may still enforce it.
+	// ended are the requests that ended an override since the plan under way was asked for, by workflow: the plan,
+	// which its later parts are cut from, may still enforce it.
 	ended map[string]string
 	// stopPass ends the pass under way, because another revision takes over.
 	stopPass workflow.CancelFunc

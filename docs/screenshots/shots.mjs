@@ -102,9 +102,9 @@ const stages = {
   ],
 }
 
-const width = 1280
 // A page asks the reconciler once, and the server may lose the query: docs/temporal.md, "Lost queries".
 const reloadAfter = 15_000 // ms
+const width = 1280
 const tall = 2000 // above every page here, so that a picture is cut and never scrolled
 
 // missing says which texts a page does not show, in itself or in the frames that show Markdown.
