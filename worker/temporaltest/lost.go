@@ -2,6 +2,7 @@ package temporaltest
 
 import (
 	"context"
+	"errors"
 	"path"
 	"time"
 
@@ -30,9 +31,7 @@ func found(
 		try, cancel := context.WithTimeout(ctx, timeout)
 		err := invoke(try, method, request, reply, connection, options...)
 		cancel()
-		// Who sees the end of the time first, the client or the server, is a matter of milliseconds.
-		code := serviceerror.ToStatus(err).Code()
-		if ctx.Err() != nil || code != codes.DeadlineExceeded && code != codes.ResourceExhausted {
+		if ctx.Err() != nil || !isLost(err) {
 			return err
 		}
 		select {
@@ -40,4 +39,12 @@ func found(
 		case <-time.After(lostFor):
 		}
 	}
+}
+
+// isLost: who sees the end of the time first, the client or the server, is a matter of milliseconds; a run that has just
+// begun is not ready.
+func isLost(err error) bool {
+	status := serviceerror.ToStatus(err)
+	_, notReady := errors.AsType[*serviceerror.WorkflowNotReady](serviceerror.FromStatus(status))
+	return notReady || status.Code() == codes.DeadlineExceeded || status.Code() == codes.ResourceExhausted
 }
